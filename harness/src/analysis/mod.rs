@@ -1,0 +1,1 @@
+//! The `analysis` module; see `lib.rs` for its place.

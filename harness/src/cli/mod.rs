@@ -1,0 +1,1 @@
+//! The `cli` module; see `lib.rs` for its place.

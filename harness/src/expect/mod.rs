@@ -1,0 +1,1 @@
+//! The `expect` module; see `lib.rs` for its place.

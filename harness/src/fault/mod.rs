@@ -1,0 +1,1 @@
+//! The `fault` module; see `lib.rs` for its place.

@@ -1,0 +1,1 @@
+//! The `inbox` module; see `lib.rs` for its place.

@@ -1,0 +1,1 @@
+//! The `load` module; see `lib.rs` for its place.

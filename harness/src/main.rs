@@ -1,0 +1,3 @@
+//! The `harness` binary: arguments in, exit code out.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The `plan` module; see `lib.rs` for its place.

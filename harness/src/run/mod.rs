@@ -1,0 +1,1 @@
+//! The `run` module; see `lib.rs` for its place.

@@ -1,0 +1,1 @@
+//! The `scenario` module; see `lib.rs` for its place.

@@ -1,0 +1,1 @@
+//! The `stack` module; see `lib.rs` for its place.

@@ -1,0 +1,1 @@
+//! What makes a scenario and a run red: a pure fold over events.
