@@ -1,1 +1,3 @@
-//! The `run` module; see `lib.rs` for its place.
+//! The doing: joins the leaves. `timeline` decides, the rest performs.
+
+pub mod timeline;
