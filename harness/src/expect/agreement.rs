@@ -41,11 +41,17 @@ pub fn judge(spec: &Agreement, counts: &BTreeMap<Observer, Count>) -> Outcome {
         let summary = "nobody counted anything".to_owned();
         return Outcome::Inconclusive(Reason::NoData, Evidence { summary, ..evidence });
     }
-    let slack = spec.tolerance + counts.values().map(|count| count.unknown).max().unwrap_or(0);
-    let Some(cell) = cells.iter().find(|cell| spread(counts, cell) > slack) else {
+    let unknown = counts.values().map(|count| count.unknown).max().unwrap_or(0);
+    let slack = |cell: &Cell| unknown + tolerated(spec, counts, cell);
+    let Some(cell) = cells.iter().find(|cell| spread(counts, cell) > slack(cell)) else {
         let total = counts.values().map(Count::total).max().unwrap_or(0);
         let names: Vec<&str> = counts.keys().map(|observer| observer.name()).collect();
-        let stated = if slack == 0 { "exactly".to_owned() } else { format!("within {slack}") };
+        let stated = match (unknown, spec.tolerance > 0.0) {
+            (0, false) => "exactly".to_owned(),
+            (0, true) => format!("within {}%", spec.tolerance * 100.0),
+            (unknown, false) => format!("within {unknown}"),
+            (unknown, true) => format!("within {unknown} and {}%", spec.tolerance * 100.0),
+        };
         let summary = format!("{} agree {stated} on {total} in {} cells", names.join(", "), cells.len());
         return Outcome::Passed(Evidence { summary, ..evidence });
     };
@@ -63,6 +69,17 @@ fn at(count: &Count, cell: &Cell) -> u64 {
 fn spread(counts: &BTreeMap<Observer, Count>, cell: &Cell) -> u64 {
     let seen = || counts.values().map(|count| at(count, cell));
     seen().max().unwrap_or(0) - seen().min().unwrap_or(0)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count of requests, far below 2^52 and never negative"
+)]
+fn tolerated(spec: &Agreement, counts: &BTreeMap<Observer, Count>, cell: &Cell) -> u64 {
+    let largest = counts.values().map(|count| at(count, cell)).max().unwrap_or(0);
+    (largest as f64 * spec.tolerance).floor() as u64
 }
 
 /// Names the observer that stands alone.
@@ -126,7 +143,7 @@ mod tests {
             of: Counted::Requests,
             between: BTreeSet::from([Observer::Client, Observer::Metrics, Observer::Logs]),
             by: BTreeSet::from([Dimension::Route, Dimension::Status]),
-            tolerance: 0,
+            tolerance: 0.0,
         }
     }
 

@@ -221,8 +221,8 @@ pub struct Agreement {
     pub between: BTreeSet<Observer>,
     /// The dimensions they are compared by.
     pub by: BTreeSet<Dimension>,
-    /// The largest allowed difference in a cell.
-    pub tolerance: u64,
+    /// The largest allowed difference in a cell, as a share of the largest count.
+    pub tolerance: f64,
 }
 
 /// What an agreement counts.

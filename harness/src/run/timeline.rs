@@ -2,32 +2,10 @@
 //! `drill.rs` performs the actions and reports back. Tested with hand-made times.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::clock::Stamp;
 use crate::event::Phase;
-
-/// A fault on the time axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FaultStep {
-    /// Its id.
-    pub id: String,
-    /// From the end of the baseline.
-    pub at: Duration,
-    /// From the inject call to the revert call.
-    pub lasts: Duration,
-}
-
-/// The lengths of the phases, real time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// Steady state before the first fault.
-    pub baseline: Duration,
-    /// From the last fault gone to the end of the load.
-    pub recovery: Duration,
-    /// The faults.
-    pub faults: Vec<FaultStep>,
-}
+use crate::plan::timeline::{FaultStep, Schedule};
 
 /// What the shell reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -350,6 +328,8 @@ fn due(state: FaultState, step: &FaultStep, drill: Stamp) -> Option<Stamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const fn at(seconds: i64) -> Stamp {
