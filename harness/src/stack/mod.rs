@@ -1,1 +1,3 @@
-//! The `stack` module; see `lib.rs` for its place.
+//! What runs: the description of a stack and the providers that bring it up and take it down.
+
+pub mod spec;
