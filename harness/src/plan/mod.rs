@@ -1,1 +1,3 @@
 //! The `plan` module; see `lib.rs` for its place.
+
+pub mod scale;
