@@ -2,4 +2,5 @@
 //! and its stack, read by `run` and by `explain`.
 
 pub mod build;
+pub mod scale;
 pub mod timeline;
