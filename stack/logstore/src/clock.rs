@@ -23,3 +23,30 @@ pub fn wall() -> Nanos {
 pub fn instant() -> Instant {
     Instant::now()
 }
+
+/// `2024-01-02T03:04:05Z`
+#[must_use]
+pub fn rfc3339_seconds(at: Nanos) -> String {
+    civil(at, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// `2024-01-02 03:04:05.678 +0000 UTC`, as Go prints a time; the fraction has no trailing zeros.
+#[must_use]
+pub fn go_time(at: Nanos) -> String {
+    let fraction = format!(".{:09}", at.rem_euclid(SECOND));
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{}{fraction} +0000 UTC", civil(at, "%Y-%m-%d %H:%M:%S"))
+}
+
+fn civil(at: Nanos, format: &str) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(at))
+        .map(|time| time.strftime(format).to_string())
+        .unwrap_or_else(|_| at.to_string())
+}
+
+/// Reads an RFC 3339 time; `None` if it is none or out of range.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<Nanos> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    Nanos::try_from(time.as_nanosecond()).ok()
+}

@@ -4,4 +4,8 @@
 //! * `clock` — the only reader of clocks.
 
 pub mod clock;
+pub mod label;
 pub mod logql;
+pub mod metric;
+pub mod option;
+pub mod store;
