@@ -16,6 +16,8 @@ pub struct Count {
     /// Things the observer knows to have happened, with an end it could not see (a client's timeouts and resets): a cell may
     /// differ by as many.
     pub unknown: u64,
+    /// A dimension the observer's signal has no label for, in words.
+    pub missing_label: Option<String>,
     /// Why the observer could not count, if it could not.
     pub error: Option<String>,
 }
@@ -36,6 +38,9 @@ pub fn judge(spec: &Agreement, counts: &BTreeMap<Observer, Count>) -> Outcome {
     {
         let summary = format!("{} could not count: {error}", observer.name());
         return Outcome::Inconclusive(Reason::NoCoverage, Evidence { summary, ..evidence });
+    }
+    if let Some(missing) = counts.values().find_map(|count| count.missing_label.as_ref()) {
+        return Outcome::Failed(Reason::LabelMissing, Evidence { summary: missing.clone(), ..evidence });
     }
     if counts.values().all(|count| count.total() == 0) {
         let summary = "nobody counted anything".to_owned();
@@ -185,6 +190,12 @@ mod tests {
         let counts = BTreeMap::from([(Observer::Client, client), (Observer::Metrics, count(&[("200", 10)]))]);
         let outcome = judge(&spec(), &counts);
         assert!(outcome.is_passed() && outcome.evidence().summary.contains("within 2"), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_dropped_label_is_named_s03() {
+        let blind = Count { missing_label: Some("http_requests_total has no label for status".into()), ..Count::default() };
+        assert_eq!(reason(count(&[("200", 1)]), blind, count(&[("200", 1)])), Some(Reason::LabelMissing));
     }
 
     #[test]
