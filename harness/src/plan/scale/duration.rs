@@ -139,7 +139,8 @@ pub fn print(duration: Duration) -> String {
     if millis == 0 {
         return "0s".to_owned();
     }
-    let (name, unit) = UNITS[..4].iter().rev().find(|(_, unit)| millis.is_multiple_of(u128::from(*unit))).unwrap_or(&UNITS[0]);
+    let (name, unit) =
+        UNITS[..4].iter().rev().find(|(_, unit)| millis.is_multiple_of(u128::from(*unit))).unwrap_or(&UNITS[0]);
     if millis / u128::from(*unit) < 10_000 || *unit == UNITS[3].1 {
         return format!("{}{name}", millis / u128::from(*unit));
     }
@@ -160,14 +161,22 @@ mod tests {
         assert_eq!(seconds("0"), Some(0.0));
         assert_eq!(seconds("0m"), Some(0.0));
         assert_eq!(seconds("1y2w3d"), Some(31_536_000.0 + 1_209_600.0 + 259_200.0));
-        for text in ["", "5", "m", "1m1h", "5m5m", "-5s", "1.5h", "5 m", "99999999999999999999s", "18446744073709551y"] {
+        for text in ["", "5", "m", "1m1h", "5m5m", "-5s", "1.5h", "5 m", "99999999999999999999s", "18446744073709551y"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn printing_uses_one_exact_unit() {
-        for (millis, text) in [(5_000, "5s"), (1_500, "1500ms"), (0, "0s"), (90_000, "90s"), (4_332_342_857, "1203h25m42s857ms"), (86_400_000, "24h")] {
+        for (millis, text) in [
+            (5_000, "5s"),
+            (1_500, "1500ms"),
+            (0, "0s"),
+            (90_000, "90s"),
+            (4_332_342_857, "1203h25m42s857ms"),
+            (86_400_000, "24h"),
+        ] {
             assert_eq!(print(Duration::from_millis(millis)), text);
         }
     }

@@ -32,12 +32,6 @@ pub enum EditError {
 }
 
 impl Edits {
-    /// Whether nothing is to be done.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.edits.is_empty()
-    }
-
     /// Replaces a range; an empty range inserts.
     pub fn replace(&mut self, range: Range<usize>, text: impl Into<String>) {
         self.edits.push((range, text.into()));
@@ -46,7 +40,9 @@ impl Edits {
     /// Replaces the whole value of a scalar; quotes stay. `text` must need no escaping.
     pub fn set(&mut self, node: &Node, text: &str) {
         match &node.value {
-            Value::Scalar(_, Style::Single | Style::Double) => self.replace(node.span.start + 1..node.span.end - 1, text),
+            Value::Scalar(_, Style::Single | Style::Double) => {
+                self.replace(node.span.start + 1..node.span.end - 1, text)
+            }
             Value::Scalar(_, Style::Block) => self.replace(node.span.clone(), format!("{text}\n")),
             _ if node.span.is_empty() => self.replace(node.span.clone(), format!(" {text}")),
             _ => self.replace(node.span.clone(), text),
@@ -66,8 +62,7 @@ impl Edits {
     pub fn add_first(&mut self, source: &str, mapping: &Node, entry: &str) {
         match &mapping.value {
             Value::Mapping(_, Flow::Brackets) => {
-                let comma = if mapping.own_entries().is_empty() { "" } else { ", " };
-                self.replace(mapping.span.start + 1..mapping.span.start + 1, format!("{entry}{comma}"));
+                self.replace(mapping.span.start + 1..mapping.span.start + 1, format!("{entry}, "))
             }
             _ => {
                 let at = mapping.span.start;
@@ -77,14 +72,10 @@ impl Edits {
         }
     }
 
-    /// Adds an entry as the last of a mapping, on its own line.
+    /// Adds an entry as the last of a mapping, on its own line; in brackets, where the last may be removed, as the first.
     pub fn add_last(&mut self, source: &str, mapping: &Node, entry: &str) {
         match &mapping.value {
-            Value::Mapping(entries, Flow::Brackets) => {
-                let at = entries.last().map_or(mapping.span.start + 1, |(_, value)| value.at.end);
-                let comma = if entries.is_empty() { "" } else { ", " };
-                self.replace(at..at, format!("{comma}{entry}"));
-            }
+            Value::Mapping(_, Flow::Brackets) => self.add_first(source, mapping, entry),
             _ => {
                 let indent = " ".repeat(column(source, mapping.span.start));
                 self.add_line(source, end_of_block(source, mapping), &format!("{indent}{entry}"));
@@ -115,9 +106,19 @@ impl Edits {
         let mut done = 0;
         let mut last: Option<&(Range<usize>, String)> = None;
         for edit in edits {
+            if edit.0.start < done && edit.1.is_empty() && last.is_some_and(|(_, text)| text.is_empty()) {
+                // two removals share a comma
+                done = done.max(edit.0.end);
+                continue;
+            }
             if edit.0.start < done {
                 let first = last.map_or_else(String::new, |(_, text)| text.clone());
-                return Err(EditError::Conflict { start: edit.0.start, end: edit.0.end, first, second: edit.1.clone() });
+                return Err(EditError::Conflict {
+                    start: edit.0.start,
+                    end: edit.0.end,
+                    first,
+                    second: edit.1.clone(),
+                });
             }
             text.push_str(&source[done..edit.0.start]);
             text.push_str(&edit.1);
@@ -168,11 +169,9 @@ fn block_entry(source: &str, key: &Node, value: &Node) -> Range<usize> {
     if source[line..key.at.start].trim().is_empty() {
         line..end
     } else {
-        // the first key of a list item: the dash stays, the next key moves up behind it
-        let indent = column(source, key.at.start);
-        let rest = &source[end..];
-        let blank = rest.chars().take_while(|character| *character == ' ').count();
-        if blank == indent { key.at.start..end + blank } else { key.at.start..end.saturating_sub(1).max(key.at.start) }
+        // the first key of a list item: the dash stays alone on its line
+        let last = source[..end].trim_end_matches('\n').len();
+        key.at.start..last.max(key.at.start)
     }
 }
 
@@ -324,10 +323,9 @@ mod tests {
         let text = "a:\n  - x: 1\n    y: 2 # two\n    z: 3\n  - {x: 1, y: 2}\n";
         let node = one(text);
         let items = node.get("a").unwrap().items();
-        for (key, expected) in [
-            ("x", "a:\n  - y: 2 # two\n    z: 3\n  - {y: 2}\n"),
-            ("y", "a:\n  - x: 1\n    z: 3\n  - {x: 1}\n"),
-        ] {
+        for (key, expected) in
+            [("x", "a:\n  - \n    y: 2 # two\n    z: 3\n  - {y: 2}\n"), ("y", "a:\n  - x: 1\n    z: 3\n  - {x: 1}\n")]
+        {
             let mut edits = Edits::default();
             for item in items {
                 let (name, value) = item.own_entry(key).unwrap();
@@ -336,9 +334,14 @@ mod tests {
             assert_eq!(edits.apply(text).unwrap(), expected);
         }
         let mut edits = Edits::default();
+        for (name, value) in items[1].own_entries() {
+            edits.remove_entry(text, &items[1], name, value);
+        }
+        assert_eq!(edits.apply(text).unwrap(), "a:\n  - x: 1\n    y: 2 # two\n    z: 3\n  - {}\n");
+        let mut edits = Edits::default();
         items.iter().for_each(|item| edits.add_first(text, item, "n: 0"));
         items.iter().for_each(|item| edits.add_last(text, item, "m: 9"));
-        let expected = "a:\n  - n: 0\n    x: 1\n    y: 2 # two\n    z: 3\n    m: 9\n  - {n: 0, x: 1, y: 2, m: 9}\n";
+        let expected = "a:\n  - n: 0\n    x: 1\n    y: 2 # two\n    z: 3\n    m: 9\n  - {n: 0, m: 9, x: 1, y: 2}\n";
         assert_eq!(edits.apply(text).unwrap(), expected);
     }
 }

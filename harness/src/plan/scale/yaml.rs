@@ -74,7 +74,8 @@ pub struct YamlError {
 /// # Errors
 /// When the text is no YAML, too large, nested too deeply, or repeats a key in a mapping.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Node>, YamlError> {
-    let error = |offset, message: &str| YamlError { location: Location::of(file, text, offset), message: message.to_owned() };
+    let error =
+        |offset, message: &str| YamlError { location: Location::of(file, text, offset), message: message.to_owned() };
     if text.len() > LARGEST {
         return Err(error(0, "the file is larger than 8 MiB"));
     }
@@ -106,7 +107,9 @@ impl Node {
     #[must_use]
     pub fn is_null(&self) -> bool {
         match &self.value {
-            Value::Scalar(text, Style::Plain) => self.span.is_empty() || matches!(&**text, "~" | "null" | "Null" | "NULL" | ""),
+            Value::Scalar(text, Style::Plain) => {
+                self.span.is_empty() || matches!(&**text, "~" | "null" | "Null" | "NULL" | "")
+            }
             _ => false,
         }
     }
@@ -153,7 +156,11 @@ impl Node {
     /// The value of `key` in a mapping, its own before a merged one; a null value counts as absent.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
-        self.entries().into_iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value).filter(|value| !value.is_null())
+        self.entries()
+            .into_iter()
+            .find(|(name, _)| name.text() == Some(key))
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_null())
     }
 
     /// The own entry `key` of a mapping, key and value.
@@ -239,7 +246,8 @@ impl<'a> Builder<'a> {
     }
 
     fn alias(&self, anchor: usize, at: Range<usize>, line: u32) -> Result<Node, YamlError> {
-        let known = self.anchors.get(&anchor).ok_or_else(|| self.error(at.start, "an alias inside of its own anchor"))?;
+        let known =
+            self.anchors.get(&anchor).ok_or_else(|| self.error(at.start, "an alias inside of its own anchor"))?;
         Ok(Node { at, line, ..known.clone() })
     }
 
@@ -248,7 +256,7 @@ impl<'a> Builder<'a> {
         loop {
             let (event, span) = self.next()?.ok_or_else(|| self.error(start, "unexpected end of the file"))?;
             if event == Event::SequenceEnd {
-                let (end, flow) = self.end_of(start, span, '[', items.last().map(|item| item.at.end));
+                let (end, flow) = self.end_of(start, span, ('[', ']'), items.last().map(|item| item.at.end));
                 return Ok((items, end, flow));
             }
             items.push(self.node(event, span, depth + 1)?);
@@ -261,12 +269,14 @@ impl<'a> Builder<'a> {
             let (event, span) = self.next()?.ok_or_else(|| self.error(start, "unexpected end of the file"))?;
             if event == Event::MappingEnd {
                 let last = entries.last().map(|(key, value)| value.at.end.max(key.at.end));
-                let (end, flow) = self.end_of(start, span, '{', last);
+                let (end, flow) = self.end_of(start, span, ('{', '}'), last);
                 return Ok((entries, end, flow));
             }
             let key = self.node(event, span, depth + 1)?;
-            if let Some(known) = entries.iter().find(|(known, _)| known.text().is_some() && known.text() == key.text()) {
-                let message = format!("the key `{}` was already given on line {}", key.text().unwrap_or_default(), known.0.line);
+            if let Some(known) = entries.iter().find(|(known, _)| known.text().is_some() && known.text() == key.text())
+            {
+                let message =
+                    format!("the key `{}` was already given on line {}", key.text().unwrap_or_default(), known.0.line);
                 return Err(self.error(key.at.start, &message));
             }
             let (event, span) = self.next()?.ok_or_else(|| self.error(start, "unexpected end of the file"))?;
@@ -275,12 +285,21 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn end_of(&self, start: usize, span: Span, bracket: char, last: Option<usize>) -> (usize, Flow) {
-        if self.text[start..].starts_with(bracket) {
-            (self.byte(span.end.index()), Flow::Brackets)
-        } else {
-            (last.unwrap_or(start), Flow::Block)
+    fn end_of(&self, start: usize, span: Span, brackets: (char, char), last: Option<usize>) -> (usize, Flow) {
+        if !self.text[start..].starts_with(brackets.0) {
+            return (last.unwrap_or(start), Flow::Block);
         }
+        let from = last.unwrap_or(start + 1);
+        let mut comment = false;
+        for (offset, character) in self.text[from..].char_indices() {
+            match character {
+                '#' => comment = true,
+                '\n' => comment = false,
+                _ if character == brackets.1 && !comment => return (from + offset + 1, Flow::Brackets),
+                _ => {}
+            }
+        }
+        (self.byte(span.end.index()), Flow::Brackets)
     }
 }
 

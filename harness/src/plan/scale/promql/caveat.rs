@@ -3,7 +3,9 @@
 
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::literal::{compared_with_elapsed, constant_value, is_comparison, is_constant, is_divisible, is_elapsed_time, walk};
+use super::literal::{
+    compared_with_elapsed, constant_value, is_comparison, is_constant, is_divisible, is_elapsed_time, walk,
+};
 use super::{Context, windows};
 use crate::plan::scale::duration::{self, Rounding, Scale};
 
@@ -39,18 +41,32 @@ impl Doubt {
     }
 }
 
-const CALENDAR: [&str; 8] = ["hour", "minute", "month", "year", "day_of_month", "day_of_week", "day_of_year", "days_in_month"];
+const CALENDAR: [&str; 8] =
+    ["hour", "minute", "month", "year", "day_of_month", "day_of_week", "day_of_year", "days_in_month"];
 const COUNTS: [&str; 6] = ["increase", "delta", "idelta", "changes", "resets", "count_over_time"];
 const RATES: [&str; 2] = ["rate", "irate"];
-const AGES: [&str; 10] =
-    ["_age", "_lag", "uptime", "seconds_behind", "expires", "expiry", "_since_", "staleness", "idle_seconds", "delay_seconds"];
+const AGES: [&str; 10] = [
+    "_age",
+    "_lag",
+    "uptime",
+    "seconds_behind",
+    "expires",
+    "expiry",
+    "_since_",
+    "staleness",
+    "idle_seconds",
+    "delay_seconds",
+];
 
 /// Every doubt about an expression under `scale`.
 pub(super) fn doubts(expr: &Expr, scale: Scale, context: &Context) -> Vec<Doubt> {
     let mut found = Vec::new();
     walk(expr, &mut |node| match node {
         Expr::Call(call) if CALENDAR.contains(&call.func.name) => {
-            found.push(Doubt::new(DoubtKind::Calendar, format!("`{}()` reads the calendar, which no scale compresses", call.func.name)));
+            found.push(Doubt::new(
+                DoubtKind::Calendar,
+                format!("`{}()` reads the calendar, which no scale compresses", call.func.name),
+            ));
         }
         Expr::VectorSelector(VectorSelector { at: Some(_), .. }) => {
             found.push(Doubt::new(DoubtKind::Calendar, "`@` names an absolute time, which no scale compresses"));
@@ -65,7 +81,10 @@ pub(super) fn doubts(expr: &Expr, scale: Scale, context: &Context) -> Vec<Doubt>
                 }
             }
             if compared_with_elapsed(binary, context).is_some_and(|constant| !is_divisible(constant)) {
-                found.push(Doubt::new(DoubtKind::Constant, "the constant compared with an elapsed time is not scaled: write it as a product"));
+                found.push(Doubt::new(
+                    DoubtKind::Constant,
+                    "the constant compared with an elapsed time is not scaled: write it as a product",
+                ));
             }
         }
         _ => {}
@@ -80,7 +99,9 @@ fn against_constant(side: &Expr, threshold: f64, scale: Scale) -> Vec<Doubt> {
     }
     let mut found = Vec::new();
     if let Some(name) = plain_metric(side).filter(|name| AGES.iter().any(|word| name.contains(word))) {
-        let message = format!("`{name}` is an age that its exporter measures in real time: the comparison with {threshold} is not scaled");
+        let message = format!(
+            "`{name}` is an age that its exporter measures in real time: the comparison with {threshold} is not scaled"
+        );
         found.push(Doubt::new(DoubtKind::ExporterAge, message));
     }
     let Some(call) = innermost_range_call(side) else { return found };
@@ -136,9 +157,15 @@ fn plain_metric(expr: &Expr) -> Option<&str> {
 fn innermost_range_call(expr: &Expr) -> Option<&Expr> {
     match expr {
         Expr::Paren(paren) => innermost_range_call(&paren.expr),
-        Expr::Aggregate(aggregate) if !matches!(aggregate.op.to_string().as_str(), "count" | "group") => innermost_range_call(&aggregate.expr),
+        Expr::Aggregate(aggregate) if !matches!(aggregate.op.to_string().as_str(), "count" | "group") => {
+            innermost_range_call(&aggregate.expr)
+        }
         Expr::Call(call) => {
-            let ranged = call.args.args.iter().any(|argument| matches!(argument.as_ref(), Expr::MatrixSelector(_) | Expr::Subquery(_)));
+            let ranged = call
+                .args
+                .args
+                .iter()
+                .any(|argument| matches!(argument.as_ref(), Expr::MatrixSelector(_) | Expr::Subquery(_)));
             if ranged { Some(expr) } else { None }
         }
         _ => None,

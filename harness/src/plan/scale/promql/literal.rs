@@ -13,7 +13,9 @@ use crate::plan::scale::duration;
 /// The children of a node in the order of the text.
 pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
     match expr {
-        Expr::Aggregate(aggregate) => aggregate.param.iter().map(AsRef::as_ref).chain([aggregate.expr.as_ref()]).collect(),
+        Expr::Aggregate(aggregate) => {
+            aggregate.param.iter().map(AsRef::as_ref).chain([aggregate.expr.as_ref()]).collect()
+        }
         Expr::Unary(unary) => vec![&unary.expr],
         Expr::Binary(binary) => vec![&binary.lhs, &binary.rhs],
         Expr::Paren(paren) => vec![&paren.expr],
@@ -52,7 +54,8 @@ pub(super) fn number_tokens(text: &str, tokens: &[Token], expr: &Expr) -> Option
         let value = number(written).or_else(|| duration::parse(written).map(|duration| duration.as_secs_f64()));
         matches!(literal, Expr::NumberLiteral(literal) if value.is_some_and(|value| (value - literal.val.abs()).abs() <= value.abs() * 1e-12))
     };
-    let agree = candidates.len() == literals.len() && candidates.iter().zip(&literals).all(|(token, literal)| same(token, literal));
+    let agree = candidates.len() == literals.len()
+        && candidates.iter().zip(&literals).all(|(token, literal)| same(token, literal));
     agree.then_some(candidates)
 }
 
@@ -61,9 +64,7 @@ pub(super) fn temporal(expr: &Expr, context: &Context) -> BTreeSet<usize> {
     let mut chosen: Vec<&Expr> = Vec::new();
     walk(expr, &mut |node| match node {
         Expr::Binary(binary) if is_comparison(binary) => {
-            for constant in compared_with_elapsed(binary, context) {
-                chosen.extend(terms(constant).unwrap_or_default());
-            }
+            chosen.extend(compared_with_elapsed(binary, context).and_then(terms).unwrap_or_default());
         }
         Expr::Call(call) if call.func.name == "predict_linear" => {
             chosen.extend(call.args.args.get(1).and_then(|horizon| terms(horizon)).unwrap_or_default());
@@ -71,7 +72,11 @@ pub(super) fn temporal(expr: &Expr, context: &Context) -> BTreeSet<usize> {
         _ => {}
     });
     let all = numbers(expr);
-    all.iter().enumerate().filter(|(_, literal)| chosen.iter().any(|wanted| std::ptr::eq(*wanted, **literal))).map(|(index, _)| index).collect()
+    all.iter()
+        .enumerate()
+        .filter(|(_, literal)| chosen.iter().any(|wanted| std::ptr::eq(*wanted, **literal)))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 /// Whether the operator compares.
@@ -127,9 +132,7 @@ pub fn is_elapsed_time(expr: &Expr, context: &Context) -> bool {
         Expr::Paren(paren) => is_elapsed_time(&paren.expr, context),
         Expr::Unary(unary) => is_elapsed_time(&unary.expr, context),
         Expr::Binary(binary) => match binary.op.id() {
-            T_SUB => {
-                reads_clock(&binary.lhs) || reads_clock(&binary.rhs) || is_elapsed_time(&binary.lhs, context)
-            }
+            T_SUB => reads_clock(&binary.lhs) || reads_clock(&binary.rhs) || is_elapsed_time(&binary.lhs, context),
             T_DIV => is_elapsed_time(&binary.lhs, context) && is_constant(&binary.rhs),
             T_MUL => {
                 (is_elapsed_time(&binary.lhs, context) && is_constant(&binary.rhs))
@@ -138,12 +141,27 @@ pub fn is_elapsed_time(expr: &Expr, context: &Context) -> bool {
             _ => is_comparison(binary) && is_elapsed_time(&binary.lhs, context) && !binary.return_bool(),
         },
         Expr::Aggregate(aggregate) => {
-            let keeps_unit = !matches!(aggregate.op.to_string().as_str(), "count" | "group" | "count_values" | "stdvar");
+            let keeps_unit =
+                !matches!(aggregate.op.to_string().as_str(), "count" | "group" | "count_values" | "stdvar");
             keeps_unit && is_elapsed_time(&aggregate.expr, context)
         }
         Expr::Call(call) => {
-            let keeps_unit = ["abs", "ceil", "floor", "round", "clamp_min", "clamp_max", "scalar", "vector", "sort", "sort_desc", "label_replace", "label_join"];
-            keeps_unit.contains(&call.func.name) && call.args.args.first().is_some_and(|first| is_elapsed_time(first, context))
+            let keeps_unit = [
+                "abs",
+                "ceil",
+                "floor",
+                "round",
+                "clamp_min",
+                "clamp_max",
+                "scalar",
+                "vector",
+                "sort",
+                "sort_desc",
+                "label_replace",
+                "label_join",
+            ];
+            keeps_unit.contains(&call.func.name)
+                && call.args.args.first().is_some_and(|first| is_elapsed_time(first, context))
         }
         Expr::VectorSelector(selector) => selector.name.as_ref().is_some_and(|name| context.elapsed.contains(name)),
         _ => false,

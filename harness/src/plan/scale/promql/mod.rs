@@ -48,7 +48,9 @@ pub enum PromqlError {
     #[error("parse the expression: {0}")]
     Syntax(String),
     /// The rewritten text does not mean the original with durations divided: an invariant of the rewriter is broken.
-    #[error("prove the rewritten expression `{0}` equal to the original with its durations divided; run it at time scale 1")]
+    #[error(
+        "prove the rewritten expression `{0}` equal to the original with its durations divided; run it at time scale 1"
+    )]
     Unproved(String),
 }
 
@@ -82,14 +84,15 @@ pub fn scale(text: &str, scale: Scale, context: &Context) -> Result<ScaledExpr, 
     let temporal = literal::temporal(&original, context);
     let numbers = literal::number_tokens(text, &tokens, &original);
     if numbers.is_none() && !temporal.is_empty() {
-        doubts.push(Doubt::new(DoubtKind::Constant, "a constant compared with elapsed time could not be found in the text and is unchanged"));
+        doubts.push(Doubt::new(
+            DoubtKind::Constant,
+            "a constant compared with elapsed time could not be found in the text and is unchanged",
+        ));
     }
     let wanted = if numbers.is_some() { temporal } else { BTreeSet::new() };
     let mut replacements = durations(text, &tokens, scale);
-    for (index, token) in numbers.iter().flatten().enumerate().filter(|(index, _)| wanted.contains(index)) {
-        let _ = index;
-        replacements.push(shorten_number(text, token, scale));
-    }
+    let chosen = numbers.iter().flatten().enumerate().filter(|(index, _)| wanted.contains(index));
+    replacements.extend(chosen.map(|(_, token)| shorten_number(text, token, scale)));
     replacements.sort_by_key(|replacement| replacement.span.start);
     let scaled = apply(text, &replacements);
     if !oracle::proves(&original, &scaled, scale, &wanted) {

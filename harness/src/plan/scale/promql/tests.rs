@@ -13,13 +13,19 @@ fn doubts(text: &str) -> Vec<DoubtKind> {
 fn durations_are_divided_and_everything_else_stays_as_written() {
     for (text, expected) in [
         ("rate(a[5m]) > 0.1", "rate(a[5s]) > 0.1"),
-        ("sum by (job)(\n  # five minutes [5m]\n  rate(a{x=\"[5m]\"}[5m] offset 1h)\n) / 2", "sum by (job)(\n  # five minutes [5m]\n  rate(a{x=\"[5m]\"}[5s] offset 1m)\n) / 2"),
+        (
+            "sum by (job)(\n  # five minutes [5m]\n  rate(a{x=\"[5m]\"}[5m] offset 1h)\n) / 2",
+            "sum by (job)(\n  # five minutes [5m]\n  rate(a{x=\"[5m]\"}[5s] offset 1m)\n) / 2",
+        ),
         ("max_over_time(rate(a[5m])[1h:1m]) > 3", "max_over_time(rate(a[5s])[1m:1s]) > 3"),
         ("max_over_time(rate(a[5m])[24h:])", "max_over_time(rate(a[5s])[24m:])"),
         ("a offset -30m", "a offset -30s"),
         ("up == 0", "up == 0"),
         ("increase(x[5m]) > 0", "increase(x[5s]) > 0"),
-        ("histogram_quantile(0.95, sum by (le) (rate(b_bucket[5m]))) > 0.5", "histogram_quantile(0.95, sum by (le) (rate(b_bucket[5s]))) > 0.5"),
+        (
+            "histogram_quantile(0.95, sum by (le) (rate(b_bucket[5m]))) > 0.5",
+            "histogram_quantile(0.95, sum by (le) (rate(b_bucket[5s]))) > 0.5",
+        ),
         ("rate(a[1m30s])", "rate(a[1500ms])"),
         ("rate(a[70s])", "rate(a[1166ms])"),
     ] {
@@ -69,13 +75,20 @@ fn what_cannot_be_scaled_is_said_with_its_arithmetic() {
     assert_eq!(doubts("time() - last > 10 * interval_seconds"), [DoubtKind::Constant]);
     assert_eq!(doubts("deriv(g[5m]) > 3"), [DoubtKind::Slope]);
     let count = scale("increase(x[5m]) > 5", Scale::new(60.0).unwrap(), &Context::default()).unwrap();
-    assert!(count.doubts[0].message.contains("takes 1 real events a second, in production 0.0167"), "{}", count.doubts[0].message);
+    assert!(
+        count.doubts[0].message.contains("takes 1 real events a second, in production 0.0167"),
+        "{}",
+        count.doubts[0].message
+    );
 }
 
 #[test]
 fn what_is_no_promql_is_refused_with_the_parsers_words() {
     for text in ["rate(a)", "a[", "sum(", "{}", "a >"] {
-        assert!(matches!(scale(text, Scale::new(60.0).unwrap(), &Context::default()), Err(PromqlError::Syntax(_))), "{text}");
+        assert!(
+            matches!(scale(text, Scale::new(60.0).unwrap(), &Context::default()), Err(PromqlError::Syntax(_))),
+            "{text}"
+        );
     }
 }
 
@@ -100,7 +113,11 @@ mod property {
     }
 
     fn selector() -> impl Strategy<Value = String> {
-        let matcher = prop_oneof![Just(String::new()), Just("{a=\"[5m] offset 1h\",b=~'x|y'}".to_owned()), Just("{c!=`1h`}".to_owned())];
+        let matcher = prop_oneof![
+            Just(String::new()),
+            Just("{a=\"[5m] offset 1h\",b=~'x|y'}".to_owned()),
+            Just("{c!=`1h`}".to_owned())
+        ];
         ("[a-z]{1,4}_total", matcher).prop_map(|(name, matcher)| format!("{name}{matcher}"))
     }
 
@@ -109,17 +126,20 @@ mod property {
             selector(),
             (selector(), time()).prop_map(|(selector, time)| format!("{selector} offset {time}")),
             (selector(), time()).prop_map(|(selector, time)| format!("rate({selector}[{time}])")),
-            (selector(), time(), time()).prop_map(|(selector, range, offset)| format!("increase({selector}[{range}] offset -{offset})")),
+            (selector(), time(), time())
+                .prop_map(|(selector, range, offset)| format!("increase({selector}[{range}] offset -{offset})")),
             selector().prop_map(|selector| format!("(time() - {selector})")),
             (selector(), time()).prop_map(|(selector, range)| format!("predict_linear({selector}[{range}], 4 * 3600)")),
         ];
         leaf.prop_recursive(3, 12, 3, |inner| {
             prop_oneof![
                 (inner.clone(), 0.5f64..9e6).prop_map(|(left, right)| format!("({left}) > {right}")),
-                (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("({left}) / on(job)\n ({right}) # [5m]\n")),
+                (inner.clone(), inner.clone())
+                    .prop_map(|(left, right)| format!("({left}) / on(job)\n ({right}) # [5m]\n")),
                 (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("({left})\nunless ({right})")),
                 inner.clone().prop_map(|inner| format!("topk(3, {inner})\n")),
-                (inner, time(), time()).prop_map(|(inner, range, step)| format!("max_over_time(({inner}\n)[{range}:{step}])")),
+                (inner, time(), time())
+                    .prop_map(|(inner, range, step)| format!("max_over_time(({inner}\n)[{range}:{step}])")),
             ]
         })
     }

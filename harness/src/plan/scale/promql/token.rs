@@ -59,7 +59,8 @@ impl Lexer<'_> {
             '0'..='9' => self.number(rest),
             '.' if rest[1..].starts_with(|next: char| next.is_ascii_digit()) => self.number(rest),
             _ if is_word_start(character) => {
-                let length = rest.find(|next| !is_word(next) || (next == ':' && self.brackets > 0)).unwrap_or(rest.len());
+                let length =
+                    rest.find(|next| !is_word(next) || (next == ':' && self.brackets > 0)).unwrap_or(rest.len());
                 self.push(Kind::Word, length);
             }
             _ => {
@@ -88,7 +89,9 @@ impl Lexer<'_> {
             (Some(length), true) => (Kind::Duration, length),
             (Some(length), false) => (Kind::DurationNumber, length),
             (None, true) => (Kind::Seconds, number_length(rest)),
-            (None, false) if self.behind_at() || self.behind_fill() || self.braces > 0 => (Kind::Sign, number_length(rest)),
+            (None, false) if self.behind_at() || self.behind_fill() || self.braces > 0 => {
+                (Kind::Sign, number_length(rest))
+            }
             (None, false) => (Kind::Number, number_length(rest)),
         };
         self.push(kind, length);
@@ -161,7 +164,8 @@ fn number_length(rest: &str) -> usize {
     let mut length = bytes.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
     if matches!(bytes.get(length), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(length + 1), Some(b'+' | b'-')));
-        let digits = bytes[(length + 1 + sign).min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits =
+            bytes[(length + 1 + sign).min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits > 0 {
             length += 1 + sign + digits;
         }

@@ -40,8 +40,12 @@ pub fn selectors(expr: &Expr) -> Vec<(&VectorSelector, Duration)> {
 fn reach<'a>(expr: &'a Expr, outer: Duration, found: &mut Vec<(&'a VectorSelector, Duration)>) {
     match expr {
         Expr::VectorSelector(selector) => found.push((selector, outer + shift(selector.offset.as_ref()))),
-        Expr::MatrixSelector(matrix) => found.push((&matrix.vs, outer + matrix.range + shift(matrix.vs.offset.as_ref()))),
-        Expr::Subquery(subquery) => reach(&subquery.expr, outer + subquery.range + shift(subquery.offset.as_ref()), found),
+        Expr::MatrixSelector(matrix) => {
+            found.push((&matrix.vs, outer + matrix.range + shift(matrix.vs.offset.as_ref())))
+        }
+        Expr::Subquery(subquery) => {
+            reach(&subquery.expr, outer + subquery.range + shift(subquery.offset.as_ref()), found)
+        }
         other => children(other).into_iter().for_each(|child| reach(child, outer, found)),
     }
 }
