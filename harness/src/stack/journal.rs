@@ -255,6 +255,11 @@ impl Claim {
         path.exists().then(|| Self { path: path.to_path_buf(), _lock: lock })
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the journal.
     pub(super) fn remove(&self) -> Result<(), JournalError> {
         remove(&self.path)
