@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::bounds::{Bounds, bound_of};
+use super::reach;
 use super::timeline::{FaultStep, Schedule};
 use crate::condition::Condition;
 use crate::expect::{
@@ -166,15 +166,14 @@ impl Builder<'_> {
             }
         };
         let faults = self.scenario().fault.iter().filter_map(|fault| keep(self.fault(fault))).collect();
-        let bounds = Bounds::of(self.config, self.scale);
-        let (expectations, errors) = self.expectations(&bounds);
+        let (expectations, errors) = self.expectations();
         refused.extend(errors);
         let loads = self.scenario().load.iter().filter_map(|load| self.load(load, &mut refused)).collect();
         if !refused.is_empty() {
             return Err(refused);
         }
         let scenario = self.scenario();
-        let reach = expectations.iter().map(|step: &Step| reach_of(&step.what)).max().unwrap_or_default();
+        let reach = expectations.iter().map(|step: &Step| self.reach_of(&step.what)).max().unwrap_or_default();
         Ok(Plan {
             name: scenario.name.get().clone(),
             summary: scenario.summary.clone(),
@@ -186,7 +185,7 @@ impl Builder<'_> {
             schedule: self.schedule(),
             faults,
             loads,
-            reach: reach.max(bounds.longest_window),
+            reach,
             echo: echo(&expectations),
             expectations,
         })
@@ -233,12 +232,12 @@ impl Builder<'_> {
         }
     }
 
-    fn expectations(&self, bounds: &Bounds) -> (Vec<Step>, Vec<Refused>) {
+    fn expectations(&self) -> (Vec<Step>, Vec<Refused>) {
         let mut steps = Vec::new();
         let mut refused = Vec::new();
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
         for written in &self.scenario().expect {
-            match self.expectation(written, bounds) {
+            match self.expectation(written) {
                 Ok(what) => {
                     let number = numbers.entry(what.kind()).or_default();
                     *number += 1;
@@ -260,12 +259,12 @@ impl Builder<'_> {
         (steps, refused)
     }
 
-    fn expectation(&self, written: &model::Expectation, bounds: &Bounds) -> Result<Expectation, Refused> {
+    fn expectation(&self, written: &model::Expectation) -> Result<Expectation, Refused> {
         match written.that.get() {
             That::Metric(it) => self.metric(it).map(Expectation::Metric),
-            That::Alert(it) => Ok(Expectation::Alert(self.alert(it, bounds))),
-            That::Notification(it) => Ok(Expectation::Notification(self.notification(it, bounds))),
-            That::Log(it) => self.log(it).map(Expectation::Log),
+            That::Alert(it) => Ok(Expectation::Alert(self.alert(it))),
+            That::Notification(it) => Ok(Expectation::Notification(self.notification(it))),
+            That::Log(it) => Ok(Expectation::Log(self.log(it))),
             That::Agreement(it) => self.agreement(it, &written.that).map(Expectation::Agreement),
             That::Target(it) => Ok(Expectation::Target(Target {
                 job: it.job.get().clone(),
@@ -283,11 +282,9 @@ impl Builder<'_> {
     }
 
     fn metric(&self, written: &model::Metric) -> Result<Metric, Refused> {
-        let scaled = promql::scale(written.query.get(), self.scale, &self.config.context())
+        let scaled = promql::scale(written.query.get(), self.scale, &self.config.prometheus.context())
             .map_err(|error| self.refuse(&written.query, error.to_string()))?;
-        let reach = promql::parse(&scaled.text)
-            .map(|expr| promql::windows(&expr).iter().map(|window| window.reach()).max().unwrap_or_default())
-            .unwrap_or_default();
+        let reach = reach::of_query(self.config, &scaled.text);
         Ok(Metric {
             query: scaled.text,
             written: written.query.get().clone(),
@@ -297,13 +294,26 @@ impl Builder<'_> {
         })
     }
 
-    fn alert(&self, written: &model::AlertExpectation, bounds: &Bounds) -> Alert {
+    fn reach_of(&self, what: &Expectation) -> Duration {
+        match what {
+            Expectation::Metric(metric) => metric.reach,
+            Expectation::Alert(alert) => reach::of_alert(self.config, &alert.name),
+            Expectation::Notification(notification) => reach::of_alert(self.config, &notification.alert),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn bound(&self, _alert: &str, _labels: &Labels) -> Option<crate::expect::AlertBound> {
+        None
+    }
+
+    fn alert(&self, written: &model::AlertExpectation) -> Alert {
         let real = |period: &Option<Spanned<crate::scenario::duration::Period>>| {
             period.as_ref().map(|period| self.real(period.0))
         };
         let labels = labels(&written.labels);
         Alert {
-            bound: bound_of(bounds, written.name.get(), &labels),
+            bound: self.bound(written.name.get(), &labels),
             name: written.name.get().clone(),
             labels,
             annotations: self::labels(&written.annotations),
@@ -318,10 +328,10 @@ impl Builder<'_> {
         }
     }
 
-    fn notification(&self, written: &model::NotificationExpectation, bounds: &Bounds) -> Notification {
+    fn notification(&self, written: &model::NotificationExpectation) -> Notification {
         let labels = labels(&written.labels);
         Notification {
-            bound: bound_of(bounds, written.alert.get(), &labels),
+            bound: self.bound(written.alert.get(), &labels),
             receiver: written.receiver.get().clone(),
             alert: written.alert.get().clone(),
             labels,
@@ -332,24 +342,23 @@ impl Builder<'_> {
         }
     }
 
-    fn log(&self, written: &model::LogExpectation) -> Result<Log, Refused> {
-        let query = logql::scale(written.query.get(), self.scale)
-            .map_err(|error| self.refuse(&written.query, error.to_string()))?;
+    fn log(&self, written: &model::LogExpectation) -> Log {
+        let query = logql::scale(written.query.get(), self.scale);
         let condition = |bound: &Option<Spanned<crate::scenario::quantity::Bound>>| -> Option<Condition> {
             bound.as_ref().map(|bound| bound.0.clone())
         };
         let value = condition(&written.value);
-        Ok(Log {
+        Log {
             query,
             answer: if value.is_some() { LogAnswer::Metric } else { LogAnswer::Lines },
             count: condition(&written.count),
             value,
             fields: written.fields.iter().map(|field| field.get().clone()).collect(),
-        })
+        }
     }
 
     fn agreement(&self, written: &model::Agreement, at: &Spanned<That>) -> Result<Agreement, Refused> {
-        if written.of == model::AgreementOf::LogLines {
+        if written.of == model::Counted::LogLines {
             return Err(self.refuse(at, "`of = \"log-lines\"` is read, and cannot be judged yet"));
         }
         let between: BTreeSet<Observer> = written
@@ -613,13 +622,6 @@ fn title(what: &Expectation, written: &model::Expectation) -> String {
 fn short(query: &str) -> String {
     let line = query.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= 60 { line } else { line.chars().take(57).chain("…".chars()).collect() }
-}
-
-fn reach_of(what: &Expectation) -> Duration {
-    match what {
-        Expectation::Metric(metric) => metric.reach,
-        _ => Duration::ZERO,
-    }
 }
 
 /// How long after a fault's end its pages may still come: the longest promise or computed ceiling.

@@ -2,5 +2,6 @@
 //! and its stack, read by `run` and by `explain`.
 
 pub mod build;
+pub mod reach;
 pub mod scale;
 pub mod timeline;

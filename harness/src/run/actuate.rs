@@ -54,7 +54,7 @@ pub struct Actuator {
     /// The stack.
     pub running: Arc<Running>,
     /// The receivers.
-    pub inbox: Inbox,
+    pub inbox: Arc<Inbox>,
     /// For silences.
     pub alertmanager: Option<Alertmanager>,
     /// For load faults.
@@ -334,7 +334,7 @@ const fn behaviour(misbehaviour: Misbehaviour) -> Behaviour {
 
 fn matcher(text: &str) -> Result<silence::Matcher, String> {
     use silence::MatchOperator as Op;
-    let operators = [("=~", Op::Regex), ("!~", Op::NotRegex), ("!=", Op::NotEqual), ("=", Op::Equal)];
+    let operators = [("=~", Op::Matches), ("!~", Op::MatchesNot), ("!=", Op::NotEqual), ("=", Op::Equal)];
     operators
         .into_iter()
         .find_map(|(sign, operator)| {

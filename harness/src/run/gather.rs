@@ -14,7 +14,7 @@ use crate::expect::{
 use crate::load;
 use crate::outcome::{Evidence, Outcome, Reason};
 use crate::plan::build::Step;
-use crate::stack::spec::model::Signals;
+use crate::stack::spec::Signals;
 use crate::telemetry::loki::{self, Loki};
 use crate::telemetry::prometheus::{Prometheus, Series};
 use crate::telemetry::{Answer, Error};

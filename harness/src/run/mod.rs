@@ -1,3 +1,13 @@
 //! The doing: joins the leaves. `timeline` decides, the rest performs.
 
+pub mod actuate;
+pub mod count;
+pub mod gate;
+pub mod gather;
+pub mod observe;
+pub mod record;
+pub mod seed;
+pub mod sink;
+pub mod stage;
 pub mod timeline;
+pub mod windows;

@@ -73,7 +73,7 @@ pub async fn holdings(
             _ = ticks.tick() => {}
         }
         let asked = clock.now();
-        let seen = match server.alerts(&AlertFilter::default()).await {
+        let seen = match server.alerts(&AlertFilter::everything()).await {
             Ok(alerts) => Seen::Held { asked, alerts },
             Err(error) => Seen::Silent { component: "alertmanager", error },
         };

@@ -32,7 +32,7 @@ impl Record {
         for change in self.alerts.health_changes() {
             let now = (change.health, change.error.clone());
             if self.health.get(&change.rule) != Some(&now) {
-                let (rule, health) = (change.rule.name.clone(), format!("{:?}", change.health).to_lowercase());
+                let (rule, health) = (change.rule.name.clone(), change.health.word().to_owned());
                 self.health.insert(change.rule, now);
                 news.push((change.evaluated, EventKind::RuleHealthChanged { rule, health, error: change.error }));
             }
@@ -82,14 +82,14 @@ impl Record {
             receiver: message.receiver.clone(),
             kind: message.kind.name().to_owned(),
             received: message.received,
-            status: status_word(message.status).to_owned(),
+            status: message.status.word().to_owned(),
             group_key: message.group_key.clone(),
             group_labels: message.group_labels.clone(),
             alerts: message
                 .alerts
                 .iter()
                 .map(|alert| NotifiedAlert {
-                    status: status_word(alert.status).to_owned(),
+                    status: alert.status.word().to_owned(),
                     labels: alert.labels.clone(),
                     annotations: alert.annotations.clone(),
                     starts_at: alert.starts_at,
@@ -169,7 +169,7 @@ impl Record {
             .alerts
             .health_changes()
             .into_iter()
-            .filter(|change| keys.contains(&&change.rule) && change.health == Health::Err)
+            .filter(|change| keys.contains(&&change.rule) && change.health == Health::Error)
             .map(|change| (change.evaluated, change.error))
             .collect();
         let instances = instances.into_values().collect();
@@ -202,7 +202,7 @@ impl Record {
     /// The rules that are in error now, with Prometheus's words.
     #[must_use]
     pub fn broken_rules(&self) -> Vec<(String, String)> {
-        let broken = self.health.iter().filter(|(_, (health, _))| *health == Health::Err);
+        let broken = self.health.iter().filter(|(_, (health, _))| *health == Health::Error);
         broken.map(|(key, (_, error))| (key.name.clone(), error.clone())).collect()
     }
 }
@@ -219,13 +219,6 @@ const fn state(state: history::State) -> State {
         history::State::Inactive => State::Inactive,
         history::State::Pending => State::Pending,
         history::State::Firing => State::Firing,
-    }
-}
-
-const fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Firing => "firing",
-        Status::Resolved => "resolved",
     }
 }
 

@@ -53,10 +53,11 @@ pub async fn plant(base: &str, seeds: &BTreeMap<String, Seed>) -> Result<(), Str
         .map_err(|error| format!("make a client: {error}"))?;
     for (name, seed) in seeds {
         let url = format!("{}{}", base.trim_end_matches('/'), seed.post);
+        let url = url.as_str();
         let rows: Vec<u64> = (1..=seed.count).collect();
         for batch in rows.chunks(ABREAST) {
             let posts = batch.iter().map(|n| {
-                let request = client.post(&url).json(&row(&seed.json, *n));
+                let request = client.post(url).json(&row(&seed.json, *n));
                 async move {
                     let answer = request.send().await.map_err(|error| format!("seed `{name}` to {url}: {error}"))?;
                     let status = answer.status();
