@@ -1,3 +1,4 @@
 //! The `plan` module; see `lib.rs` for its place.
 
+pub mod bound;
 pub mod scale;
