@@ -44,6 +44,7 @@ fn seconds(duration: Duration) -> f64 {
 const FAST: Conditions = Conditions { strength: Strength::Immediate, group: Group::New, silence: Silence::Refuses };
 const AGAIN: Conditions = Conditions { group: Group::Exists, ..FAST };
 
+#[expect(clippy::approx_constant, reason = "3.14 s was measured")]
 /// Runs with real Prometheus and Alertmanager: the median and the largest time to fire and to resolve.
 const MEASURED: [(Setup, [f64; 2], [f64; 2]); 9] = [
     (Setup { scrape: "1s", window: "5s", hold: "0s", wait: "0s", interval: "1s" }, [1.16, 1.52], [4.96, 6.06]),
