@@ -151,7 +151,9 @@ impl<'s> Checker<'s> {
                 )),
             },
             DeValue::Float(number) => {
-                if let Ok(number) = number.as_str().replace('_', "").parse() {
+                if let Some(number) =
+                    number.as_str().replace('_', "").parse().ok().filter(|number: &f64| number.is_finite())
+                {
                     self.range(schema, place, number);
                 }
             }

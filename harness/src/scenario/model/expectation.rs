@@ -34,6 +34,12 @@ pub struct Expectation {
 }
 
 impl Expectation {
+    /// The time it may take from the window's start, whether it stands in the expectation or in its `that`.
+    #[must_use]
+    pub fn within(&self) -> Option<&Spanned<Period>> {
+        self.within.as_ref().or_else(|| self.that.within())
+    }
+
     /// How it must hold, as written or by default.
     #[must_use]
     pub fn mode(&self) -> Mode {
@@ -191,6 +197,26 @@ pub enum That {
 }
 
 impl That {
+    /// The time it may take from the window's start, where the kind has a key of its own for it.
+    #[must_use]
+    pub fn within(&self) -> Option<&Spanned<Period>> {
+        match self {
+            Self::Alert(alert) => alert.fires_within.as_ref(),
+            Self::Notification(notification) => notification.within.as_ref(),
+            Self::Target(target) => target.within.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The time before which an alert must not fire.
+    #[must_use]
+    pub fn fires_after(&self) -> Option<&Spanned<Period>> {
+        match self {
+            Self::Alert(alert) => alert.fires_after.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The kind as it is written after `that.`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -218,7 +244,7 @@ pub struct Metric {
     /// An instant vector or a scalar; windows are scenario time.
     #[schemars(with = "PromQl")]
     pub query: Spanned<String>,
-    /// What each series must satisfy. Rates are per second of production time.
+    /// What each series must satisfy.
     pub value: Spanned<Bound>,
     /// One series is enough. Default: all of them, and at least one.
     #[serde(default)]
