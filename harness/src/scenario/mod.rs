@@ -14,6 +14,7 @@ mod check;
 pub mod default;
 pub mod diagnostic;
 pub mod duration;
+mod form;
 pub mod lint;
 pub mod model;
 pub mod quantity;
