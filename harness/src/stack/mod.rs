@@ -21,4 +21,6 @@ pub mod spec;
 pub mod sweep;
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod testing;
