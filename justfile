@@ -26,10 +26,10 @@ fmt:
 clippy:
     cargo clippy --locked --workspace --all-targets -- -D warnings
 
-# Licences, sources and bans of dependencies (offline); see `advisories` for known vulnerabilities
+# Licences, sources and bans of dependencies; see `advisories` for known vulnerabilities
 deny:
     @command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
-    cargo deny --offline --locked check bans licenses sources
+    cargo deny --locked check bans licenses sources
 
 # Known vulnerabilities in dependencies (fetches the RustSec database)
 advisories:
