@@ -5,4 +5,5 @@ pub mod bound;
 pub mod build;
 pub mod reach;
 pub mod scale;
+pub mod study;
 pub mod timeline;

@@ -11,5 +11,6 @@ pub mod seed;
 pub mod show;
 pub mod sink;
 pub mod stage;
+pub mod suite;
 pub mod timeline;
 pub mod windows;

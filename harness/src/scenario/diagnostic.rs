@@ -78,6 +78,7 @@ codes! {
     Logql = "logql": "A LogQL query that does not parse, or whose result does not fit what is asked of it.",
     Contradiction = "contradiction": "Two settings that exclude each other.",
     Ineffective = "ineffective": "A setting that changes nothing.",
+    Unsupported = "unsupported": "Part of the language that is read and cannot be run or judged yet.",
     Stack = "stack": "The stack or a file it names does not hold water.",
 }
 
