@@ -18,4 +18,4 @@ mod serve;
 pub mod store;
 
 pub use option::{Discovery, Fsync, Limits, Options};
-pub use serve::{Error, Server, main, serve};
+pub use serve::{Error, Server, main, serve, terminated};

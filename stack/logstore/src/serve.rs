@@ -24,6 +24,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The log cannot be read or begun.
+    #[error("open the log in {folder}: {source}")]
+    Log {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The server broke down.
     #[error("serve: {0}")]
     Serve(#[source] io::Error),
@@ -38,40 +46,56 @@ pub enum Error {
 /// If the address cannot be listened on or the server breaks down.
 pub async fn serve(options: Options, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
     let listener = listen(options.listen).await?;
-    serve_on(listener, options, shutdown).await
+    serve_on(listener, open(options).await?, shutdown).await
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT; prints nothing.
 ///
 /// # Errors
 /// As [`serve`].
 pub async fn main(options: Options) -> Result<(), Error> {
+    let terminated = terminated()?;
+    serve(options, terminated).await
+}
+
+/// Ends at SIGTERM or SIGINT, which from now on do not end the process by themselves.
+///
+/// # Errors
+/// If signals cannot be waited for.
+pub fn terminated() -> Result<impl Future<Output = ()> + Send + 'static, Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
-    serve(options, async move {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     })
-    .await
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
 }
 
+async fn open(options: Options) -> Result<Arc<Store>, Error> {
+    let folder = options.data.as_ref().map_or_else(String::new, |folder| folder.display().to_string());
+    let opened = tokio::task::spawn_blocking(move || Store::open(options)).await;
+    match opened.unwrap_or_else(|e| Err(io::Error::other(e))) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(source) => Err(Error::Log { folder, source }),
+    }
+}
+
 async fn serve_on(
     listener: TcpListener,
-    options: Options,
+    store: Arc<Store>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
-    let store = Arc::new(Store::new(options));
     axum::serve(listener, http::router(store)).with_graceful_shutdown(shutdown).await.map_err(Error::Serve)
 }
 
-/// A store that runs inside this process, for tests.
+/// A store that runs inside this process: for tests, and for whoever wants to know the address.
 #[derive(Debug)]
 pub struct Server {
     /// Where it listens.
@@ -84,12 +108,13 @@ impl Server {
     /// Starts to listen and to serve.
     ///
     /// # Errors
-    /// If the address cannot be listened on.
+    /// If the address cannot be listened on or the log cannot be opened.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let listener = listen(options.listen).await?;
         let address = listener.local_addr().map_err(Error::Serve)?;
+        let store = open(options).await?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve_on(listener, options, async move {
+        let task = tokio::spawn(serve_on(listener, store, async move {
             let _ = stopped.await;
         }));
         Ok(Self { address, stop, task })

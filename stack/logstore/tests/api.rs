@@ -445,3 +445,65 @@ async fn memory_is_bounded_and_the_oldest_chunk_goes_first() {
     let oldest = loki.lines(r#"{app="x"}"#, at, at + 100_000, &[("limit", "1"), ("direction", "forward")]).await;
     assert!(oldest[0].starts_with(&format!("{:05}", evicted as i64)), "{}", &oldest[0][..5]);
 }
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ProtoPush {
+    #[prost(message, repeated, tag = "1")]
+    streams: Vec<ProtoStream>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ProtoStream {
+    #[prost(string, tag = "1")]
+    labels: String,
+    #[prost(message, repeated, tag = "2")]
+    entries: Vec<ProtoEntry>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ProtoEntry {
+    #[prost(message, optional, tag = "1")]
+    timestamp: Option<ProtoTime>,
+    #[prost(string, tag = "2")]
+    line: String,
+    #[prost(message, repeated, tag = "3")]
+    metadata: Vec<ProtoPair>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ProtoTime {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ProtoPair {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+#[tokio::test]
+async fn snappy_protobuf_pushes_with_metadata_are_taken() {
+    let loki = Loki::plain().await;
+    let at = base() + 7;
+    let timestamp = Some(ProtoTime { seconds: at / SECOND, nanos: i32::try_from(at % SECOND).unwrap() });
+    let metadata = vec![ProtoPair { name: "trace".into(), value: "1".into() }];
+    let entries = vec![ProtoEntry { timestamp, line: "proto".into(), metadata }];
+    let streams = vec![ProtoStream { labels: r#"{app="x", b="\"q\""}"#.into(), entries }];
+    let plain = prost::Message::encode_to_vec(&ProtoPush { streams });
+    let body = snap::raw::Encoder::new().compress_vec(&plain).unwrap();
+    let push = |body: Vec<u8>| {
+        let request = loki.client.post(loki.url("/loki/api/v1/push"));
+        loki.reply(request.header("content-type", "application/x-protobuf").body(body))
+    };
+    assert_eq!(push(body).await.status, 204);
+    let result = loki.range(r#"{app="x"} | trace="1""#, at, at + 1, &[]).await.result();
+    assert_eq!(result[0]["stream"]["b"], "\"q\"");
+    assert_eq!(result[0]["values"], json!([[at.to_string(), "proto"]]));
+    assert_eq!(push(b"no snappy".to_vec()).await.status, 400);
+    assert_eq!(push(vec![0xff, 0xff, 0xff, 0xff, 0x0f]).await.status, 413);
+}

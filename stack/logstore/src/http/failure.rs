@@ -56,6 +56,7 @@ impl From<PushError> for Failure {
     fn from(error: PushError) -> Self {
         match error {
             PushError::Refused { status, message } => Self::new(status, message),
+            PushError::Log(_) => Self::new(500, format!("failed to {error}")),
         }
     }
 }

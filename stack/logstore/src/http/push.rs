@@ -8,11 +8,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
+use prost::Message;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{App, Failure};
+use crate::clock::SECOND;
 use crate::label;
+use crate::logql;
 use crate::store::{PushEntry, PushStream};
 
 /// Stores a push.
@@ -32,22 +35,99 @@ pub(super) async fn push(State(app): State<App>, headers: HeaderMap, body: Body)
 }
 
 fn decode(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Vec<PushStream>, Failure> {
-    let header =
-        |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let header = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).unwrap_or_default();
     let content = header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let encoding = header(header::CONTENT_ENCODING).trim().to_ascii_lowercase();
-    if content != "application/json" {
-        return Err(Failure::bad("logstore does not support pushes of this content type; use application/json"));
-    }
-    let text = match encoding.as_str() {
-        "" | "identity" => body.to_vec(),
+    let plain = match encoding.as_str() {
         "gzip" => inflate(flate2::read::MultiGzDecoder::new(body), limit)?,
         "deflate" => inflate(flate2::read::DeflateDecoder::new(body), limit)?,
+        "" | "identity" | "snappy" => body.to_vec(),
         other => return Err(Failure::bad(format!("Content-Encoding {other:?} not supported"))),
     };
+    if content != "application/json" {
+        // as Loki: everything else is protobuf, compressed by snappy
+        return decode_protobuf(&plain, limit);
+    }
     let request: Request =
-        serde_json::from_slice(&text).map_err(|e| Failure::bad(format!("failed to read the push: {e}")))?;
-    request.streams.into_iter().map(|stream| stream.check()).collect()
+        serde_json::from_slice(&plain).map_err(|e| Failure::bad(format!("failed to read the push: {e}")))?;
+    request.streams.into_iter().map(StreamBody::check).collect()
+}
+
+fn decode_protobuf(body: &[u8], limit: usize) -> Result<Vec<PushStream>, Failure> {
+    let broken = |e: &dyn fmt::Display| Failure::bad(format!("failed to read the push: {e}"));
+    let length = snap::raw::decompress_len(body).map_err(|e| broken(&e))?;
+    if length > limit {
+        return Err(Failure::new(413, format!("request body too large: {length} bytes, limit: {limit} bytes")));
+    }
+    let plain = snap::raw::Decoder::new().decompress_vec(body).map_err(|e| broken(&e))?;
+    let request = PushRequest::decode(plain.as_slice()).map_err(|e| broken(&e))?;
+    request.streams.into_iter().map(StreamMessage::check).collect()
+}
+
+/// `logproto.PushRequest`
+#[derive(Clone, PartialEq, prost::Message)]
+struct PushRequest {
+    #[prost(message, repeated, tag = "1")]
+    streams: Vec<StreamMessage>,
+}
+
+/// `logproto.StreamAdapter`
+#[derive(Clone, PartialEq, prost::Message)]
+struct StreamMessage {
+    #[prost(string, tag = "1")]
+    labels: String,
+    #[prost(message, repeated, tag = "2")]
+    entries: Vec<EntryMessage>,
+}
+
+/// `logproto.EntryAdapter`; the line is bytes, because senders do not check it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct EntryMessage {
+    #[prost(message, optional, tag = "1")]
+    timestamp: Option<Timestamp>,
+    #[prost(bytes = "vec", tag = "2")]
+    line: Vec<u8>,
+    #[prost(message, repeated, tag = "3")]
+    metadata: Vec<LabelPair>,
+}
+
+/// `google.protobuf.Timestamp`
+#[derive(Clone, PartialEq, prost::Message)]
+struct Timestamp {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+/// `logproto.LabelPairAdapter`
+#[derive(Clone, PartialEq, prost::Message)]
+struct LabelPair {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+impl StreamMessage {
+    fn check(self) -> Result<PushStream, Failure> {
+        let labels = logql::parse_labels(&self.labels)
+            .map_err(|e| Failure::bad(format!("couldn't parse labels: {e}")))?;
+        let entries = self.entries.into_iter().map(EntryMessage::check).collect::<Result<_, _>>()?;
+        Ok(PushStream { labels, entries })
+    }
+}
+
+impl EntryMessage {
+    fn check(self) -> Result<PushEntry, Failure> {
+        let time = self.timestamp.unwrap_or_default();
+        let at = time.seconds.checked_mul(SECOND).and_then(|at| at.checked_add(i64::from(time.nanos)));
+        let at = at.ok_or_else(|| Failure::bad("failed to read the push: a timestamp is out of range"))?;
+        let line = String::from_utf8(self.line)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        let metadata = self.metadata.into_iter().map(|pair| (pair.name, pair.value)).collect();
+        Ok(PushEntry { at, line, metadata })
+    }
 }
 
 fn inflate(reader: impl Read, limit: usize) -> Result<Vec<u8>, Failure> {
