@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use logstore::{Limits, Options, Server};
+use logstore::{Discovery, Limits, Options, Server};
 use serde_json::{Value, json};
 
 const SECOND: i64 = 1_000_000_000;
@@ -34,7 +34,8 @@ impl Loki {
     }
 
     async fn plain() -> Self {
-        Self::start(Options::default()).await
+        let limits = Limits { discovery: Discovery::Off, ..Limits::default() };
+        Self::start(Options { limits, ..Options::default() }).await
     }
 
     fn url(&self, path: &str) -> String {

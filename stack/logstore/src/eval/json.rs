@@ -172,6 +172,15 @@ pub(super) fn lookup<'a>(text: &'a str, path: &[crate::logql::PathStep]) -> Resu
     Ok(Some(current))
 }
 
+/// The text of a member of the object that `text` begins with; numbers and the like as written.
+pub(crate) fn member(text: &str, name: &str) -> Option<String> {
+    match lookup(text, &[crate::logql::PathStep::Key(name.to_owned())]).ok()?? {
+        Value::Text(raw) | Value::Number(raw) | Value::Object(raw) | Value::Array(raw) => Some(raw.to_owned()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Null => Some("null".to_owned()),
+    }
+}
+
 /// A string's value; `None` on an invalid escape. What cannot be a character becomes a space.
 pub(super) fn unescape(inside: &str) -> Option<String> {
     if !inside.contains('\\') {

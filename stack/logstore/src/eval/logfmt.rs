@@ -17,6 +17,15 @@ pub(super) fn items(line: &str) -> Vec<Item> {
     found
 }
 
+/// The pairs up to the first error.
+pub(crate) fn pairs(line: &str) -> Vec<(String, String)> {
+    let pairs = items(line).into_iter().map_while(|item| match item {
+        Item::Pair(key, value) => Some((key, value)),
+        Item::Error(_) => None,
+    });
+    pairs.collect()
+}
+
 struct Reader<'a> {
     line: &'a str,
     at: usize,

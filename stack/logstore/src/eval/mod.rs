@@ -20,7 +20,8 @@ use crate::logql::{Metric, MetricKind, Query, Unsupported};
 use crate::store::Store;
 
 pub use budget::{Budget, Statistics};
-pub(crate) use stream::transform;
+pub(crate) use json::member as json_member;
+pub(crate) use logfmt::pairs as logfmt_pairs;
 pub use stream::{LineResult, StreamResult};
 
 /// What to evaluate and where.

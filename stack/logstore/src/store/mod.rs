@@ -7,6 +7,7 @@
 mod admission;
 mod bucket;
 mod chunk;
+mod discovery;
 mod index;
 mod journal;
 
