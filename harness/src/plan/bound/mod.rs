@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::Threshold;
 use super::scale::alertmanager::{AlertmanagerConfig, ResolvedRoute};
 use super::scale::promql;
 use super::scale::rule::{Rule, RuleGroup};
 use super::scale::{ConfigSet, PrometheusConfig};
+use crate::condition::Operator;
 use lag::{Lag, Reader};
 
 pub use term::{Interval, Term, sum};
@@ -63,6 +65,20 @@ pub enum Silence {
     Hangs,
 }
 
+impl Strength {
+    /// The strength of a fault that drives a signal to at least `level` where a rule asks for more than `threshold`.
+    /// For anything but a rising signal it is unknown.
+    #[must_use]
+    pub fn over(threshold: Threshold, level: f64) -> Self {
+        let rises = matches!(threshold.operator, Operator::Greater | Operator::GreaterOrEqual);
+        match level / threshold.value {
+            times if rises && threshold.value > 0.0 && times > 1.0 => Self::Times(times),
+            _ if rises && threshold.value == 0.0 && level > 0.0 => Self::Immediate,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl Default for Conditions {
     fn default() -> Self {
         Self { strength: Strength::Unknown, group: Group::Unknown, silence: Silence::Hangs }
@@ -101,6 +117,8 @@ pub struct RouteBound {
     pub receiver: String,
     /// Its place in the routing tree.
     pub route: String,
+    /// The labels of its group, as far as they are known: alerts that share them share `group_wait`.
+    pub group: BTreeMap<String, String>,
     /// First notification.
     pub notified: Interval,
     /// Notification of the resolution; none when no integration of the receiver sends it.
@@ -178,7 +196,10 @@ fn bound(
     let (firing, resolved) = (sum(&firing_terms), sum(&resolved_terms));
     let routed = routed_labels(prometheus, rule, labels);
     let routes = config.alertmanager.iter().flat_map(|manager| {
-        manager.route(&routed).into_iter().map(|route| route_bound(manager, &route, conditions, firing, resolved))
+        manager.route(&routed).into_iter().map(|route| RouteBound {
+            group: route.group_labels(&routed),
+            ..route_bound(manager, &route, conditions, firing, resolved)
+        })
     });
     AlertBound {
         alert: rule.name().to_owned(),
@@ -270,6 +291,7 @@ fn route_bound(
     RouteBound {
         receiver: route.receiver.clone(),
         route: route.path.clone(),
+        group: BTreeMap::new(),
         notified: firing.plus(sum(&notified_terms)),
         resolved_notified: tells.then(|| resolved.plus(sum(&resolved_terms))),
         notified_terms,

@@ -218,3 +218,21 @@ fn rules_of_one_name_are_told_apart_by_their_labels() {
     assert_eq!(bounds(&set, "A", &BTreeMap::new(), FAST).len(), 2);
     assert!(bounds(&set, "B", &BTreeMap::new(), FAST).is_empty());
 }
+
+#[test]
+fn strength_comes_from_threshold_and_level() {
+    let rising = |value| Threshold { operator: Operator::Greater, value };
+    assert_eq!(Strength::over(rising(0.05), 0.5), Strength::Times(10.0));
+    assert_eq!(Strength::over(rising(0.0), 0.5), Strength::Immediate);
+    assert_eq!(Strength::over(rising(0.05), 0.01), Strength::Unknown);
+    assert_eq!(Strength::over(Threshold { operator: Operator::Less, value: 1.0 }, 0.0), Strength::Unknown);
+}
+
+#[test]
+fn the_group_of_an_alert_is_known() {
+    let rules = "groups: [{name: g, rules: [{alert: A, expr: up == 0, labels: {severity: page}}]}]\n";
+    let set = set_of("{external_labels: {region: eu}}", rules, "group_by: [alertname, region, zone]\n  group_wait: 0s");
+    let group = bounds(&set, "A", &BTreeMap::new(), FAST).remove(0).routes.remove(0).group;
+    let expected = [("alertname", "A"), ("region", "eu")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(group, BTreeMap::from(expected));
+}

@@ -18,7 +18,7 @@ use super::duration::{self, Rounding, Scale};
 use token::{Kind, Token};
 
 pub use caveat::{Doubt, DoubtKind};
-pub use literal::is_elapsed_time;
+pub use literal::{constant_value, is_elapsed_time, walk};
 pub use window::{Window, selectors, windows};
 
 /// A replacement inside an expression's text.
