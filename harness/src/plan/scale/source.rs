@@ -94,10 +94,18 @@ impl ConfigError {
 /// When a file cannot be read or does not say what it must; the error names file and line.
 pub fn read(paths: &ConfigPaths) -> Result<ConfigSet, ConfigError> {
     let prometheus = load(&paths.prometheus)?;
-    let mut rules = Vec::new();
+    let mut rules: Vec<SourceFile> = Vec::new();
+    let mut unmatched = Vec::new();
     for entry in config::rule_file_patterns(&prometheus) {
-        for path in included(&paths.prometheus, entry.text().unwrap_or_default()) {
-            rules.push(load(&path)?);
+        let pattern = entry.text().unwrap_or_default();
+        let found = included(&paths.prometheus, pattern);
+        if found.is_empty() {
+            unmatched.push((prometheus.location(entry), pattern.to_owned()));
+        }
+        for path in found {
+            if !rules.iter().any(|known| known.path == path) {
+                rules.push(load(&path)?);
+            }
         }
     }
     let alertmanager = paths.alertmanager.as_deref().map(load).transpose()?;
@@ -115,7 +123,9 @@ pub fn read(paths: &ConfigPaths) -> Result<ConfigSet, ConfigError> {
     files.push(&mut prometheus);
     files.extend(rules.iter_mut().chain(alertmanager.iter_mut()).chain(templates.iter_mut()));
     set_relative(&mut files);
-    config::parse(prometheus, rules, alertmanager, templates)
+    let mut set = config::parse(prometheus, rules, alertmanager, templates)?;
+    set.prometheus.unmatched_rule_files = unmatched;
+    Ok(set)
 }
 
 /// Builds a file from a text, as [`read`] would from a disk.
@@ -360,6 +370,7 @@ mod tests {
         let manager = set.alertmanager.unwrap();
         assert_eq!(manager.templates[0].relative, Path::new("alertmanager/page.tmpl"));
         assert_eq!(set.prometheus.alerts().count(), 3);
+        assert_eq!(set.prometheus.unmatched_rule_files[0].1, "none/*.yml");
     }
 
     #[test]

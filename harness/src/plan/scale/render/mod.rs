@@ -141,6 +141,11 @@ pub fn render(set: &ConfigSet, request: &RenderRequest<'_>) -> Result<Rendered, 
         }
     }
     work.general_caveats(set);
+    work.caveats.extend(set.prometheus.unmatched_rule_files.iter().map(|(location, pattern)| Caveat {
+        location: Some(location.clone()),
+        subject: "rule_files".to_owned(),
+        message: format!("`{pattern}` matches no file, and Prometheus says nothing about it"),
+    }));
     Ok(Rendered {
         prometheus: prometheus.relative.clone(),
         alertmanager: alertmanager.map(|file| file.relative),

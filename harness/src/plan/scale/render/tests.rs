@@ -301,3 +301,17 @@ fn a_prometheus_rule_resource_becomes_a_plain_rule_file() {
         "groups:\n    - name: g\n      rules:\n        - alert: A\n          expr: up == 0\n          for: 1s\n";
     assert_eq!(text(&found, "rules/cr.yml"), expected);
 }
+
+#[test]
+fn receivers_that_share_an_alias_get_inboxes_of_their_own() {
+    let shared = "route: {receiver: a}\nreceivers:\n  - name: a\n    webhook_configs: &hook\n      - url: https://x.example.com\n        max_alerts: 2\n  - name: b\n    webhook_configs: *hook\n";
+    let mut set = set();
+    let file = from_text(Path::new("am.yml"), shared.to_owned()).unwrap();
+    set.alertmanager = Some(super::super::alertmanager::parse(file, Vec::new()).unwrap());
+    let (shapes, addresses) = (BTreeSet::new(), addresses());
+    let receivers = Receivers::Redirected { shapes: &shapes, inbox: &inbox };
+    let found = render(&set, &RenderRequest { scale: Scale::ONE, addresses: Addresses::Mapped(&addresses), receivers })
+        .unwrap();
+    let expected = "route: {receiver: a}\nreceivers:\n  - name: a\n    webhook_configs: &hook\n      - url: http://127.0.0.1:8025/a/webhook/0\n        max_alerts: 2\n  - name: b\n    webhook_configs:\n      - {url: 'http://127.0.0.1:8025/b/webhook/0', send_resolved: true, max_alerts: 2}\n";
+    assert_eq!(text(&found, "am.yml"), expected);
+}
