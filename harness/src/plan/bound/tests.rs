@@ -42,6 +42,7 @@ fn seconds(duration: Duration) -> f64 {
 }
 
 const FAST: Conditions = Conditions { strength: Strength::Immediate, group: Group::New, silence: Silence::Refuses };
+const FAST_BUT_UNKNOWN: Conditions = Conditions { strength: Strength::Unknown, ..FAST };
 const AGAIN: Conditions = Conditions { group: Group::Exists, ..FAST };
 
 #[expect(clippy::approx_constant, reason = "3.14 s was measured")]
@@ -175,6 +176,34 @@ fn a_weak_fault_must_fill_the_window_and_a_strong_one_part_of_it() {
 }
 
 #[test]
+fn a_signal_that_falls_must_drain_its_window_and_refills_it_faster() {
+    let setup = Setup { scrape: "1s", window: "10s", hold: "0s", wait: "0s", interval: "1s" };
+    let bound = one(&setup, "sum(rate(r[W])) < 25", Conditions { strength: Strength::Times(4.0), ..FAST });
+    let of = |floor: f64, ceiling: f64| Interval {
+        floor: Duration::from_secs_f64(floor),
+        ceiling: Duration::from_secs_f64(ceiling),
+    };
+    assert_eq!(bound.firing, of(6.5, 11.0));
+    assert_eq!(bound.resolved, of(0.0, 4.0));
+    let unknown = one(&setup, "sum(rate(r[W])) < 25", FAST_BUT_UNKNOWN);
+    assert_eq!((unknown.firing, unknown.resolved), (of(0.0, 11.0), of(0.0, 12.0)));
+    let absent = one(&setup, "absent_over_time(x[W])", FAST);
+    assert_eq!((absent.firing, absent.resolved), (of(9.0, 11.0), of(0.0, 2.0)));
+}
+
+#[test]
+fn the_explanation_shows_the_sum() {
+    let setup = Setup { scrape: "250ms", window: "5s", hold: "5s", wait: "500ms", interval: "5s" };
+    let lines = one(&setup, "rate(e[W]) > 0.1", FAST).explain();
+    assert_eq!(
+        lines[0],
+        "firing 5.00..5.50 s = scrape 0.00..0.25 s (until the next scrape) + window 0.00..0.00 s (until `rate` over 5s shows the fault) \
+         + evaluation 0.00..0.25 s (until the group's next evaluation) + for 5.00..5.00 s (5s in whole evaluations of 250ms)"
+    );
+    assert!(lines[2].starts_with("pager notified 5.50..6.25 s = firing + group_wait 0.50..0.50 s"), "{}", lines[2]);
+}
+
+#[test]
 fn recording_rules_add_an_evaluation_unless_they_stand_above_in_the_same_group() {
     let record = "{record: 'e:rate', expr: 'rate(e[10s])'}";
     let alert = "{alert: A, expr: 'e:rate > 1'}";
@@ -222,10 +251,12 @@ fn rules_of_one_name_are_told_apart_by_their_labels() {
 #[test]
 fn strength_comes_from_threshold_and_level() {
     let rising = |value| Threshold { operator: Operator::Greater, value };
-    assert_eq!(Strength::over(rising(0.05), 0.5), Strength::Times(10.0));
-    assert_eq!(Strength::over(rising(0.0), 0.5), Strength::Immediate);
-    assert_eq!(Strength::over(rising(0.05), 0.01), Strength::Unknown);
-    assert_eq!(Strength::over(Threshold { operator: Operator::Less, value: 1.0 }, 0.0), Strength::Unknown);
+    assert_eq!(Strength::of(rising(0.05), 0.5), Strength::Times(10.0));
+    assert_eq!(Strength::of(rising(0.0), 0.5), Strength::Immediate);
+    assert_eq!(Strength::of(rising(0.05), 0.01), Strength::Unknown);
+    let falling = Threshold { operator: Operator::Less, value: 25.0 };
+    assert_eq!(Strength::of(falling, 100.0), Strength::Times(4.0));
+    assert_eq!(Strength::of(falling, 20.0), Strength::Unknown);
 }
 
 #[test]

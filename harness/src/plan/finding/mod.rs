@@ -7,6 +7,7 @@ mod rule;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::scale::ConfigSet;
@@ -15,7 +16,7 @@ use crate::source::Location;
 pub use budget::{EventBudget, FEWEST_EVENTS, Threshold, TooClose, event_budget, threshold, too_close};
 
 /// Something to know about a rule or a route.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
     /// Where.
@@ -33,7 +34,7 @@ pub struct Finding {
 macro_rules! codes {
     ($($variant:ident = $code:literal, $level:ident: $meaning:literal),+ $(,)?) => {
         /// The kinds of findings.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum FindingCode {
             $(#[doc = $meaning] #[serde(rename = $code)] $variant,)+
         }
@@ -79,7 +80,7 @@ codes! {
 }
 
 /// How serious a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Good to know.

@@ -205,28 +205,15 @@ fn load_text(path: &Path) -> Result<SourceFile, ConfigError> {
     Ok(SourceFile { path: path.to_owned(), relative: path.to_owned(), text, document: None })
 }
 
-/// Helm's own expressions; Prometheus templates (`{{ $labels.job }}`) are none.
+/// Where a Helm expression stands; Prometheus templates (`{{ $labels.job }}`) and comments are none.
 fn helm(text: &str) -> Option<usize> {
-    let first = |needle: &str| text.find(needle);
-    let found = [
-        "{{ .Values",
-        "{{- .Values",
-        "{{.Values",
-        "{{ .Release",
-        "{{ .Chart",
-        "{{ include ",
-        "{{- include ",
-        "{{- define ",
-        "{{ define ",
-        "{{`",
-        "{{ `",
-        "{{\"{{\"}}",
-        "{{ \"{{\"",
-    ];
-    found.into_iter().filter_map(first).min().or_else(|| {
-        let templated = Regex::new(r"\{\{-?\s*(if|range|with)\s[^}]*\.Values").expect("a constant pattern");
-        templated.find(text).map(|found| found.start())
-    })
+    let pattern = r#"\{\{-?\s*(\.(Values|Release|Chart)|include\s|`|"\{\{"|(if|range|with)\s[^}]*\.Values)"#;
+    let templated = Regex::new(pattern).expect("a constant pattern");
+    let comment = |offset: usize| {
+        let line = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+        text[line..].trim_start().starts_with('#')
+    };
+    templated.find_iter(text).map(|found| found.start()).find(|offset| !comment(*offset))
 }
 
 /// The files a pattern of a configuration file names, sorted. A container's absolute path that does not exist here is
@@ -407,6 +394,20 @@ mod tests {
         let text = "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: rate(x)\n";
         let error = rules_from_text(Path::new("r.yml"), text).unwrap_err();
         assert_eq!(error.location().line, 5);
+    }
+
+    #[test]
+    fn helm_templates_are_told_by_their_expressions_and_not_by_comments() {
+        for text in [
+            "a: {{ .Values.x }}",
+            "a: {{- include \"x\" . }}",
+            "a: {{`{{ $x }}`}}",
+            "{{- if .Values.x }}",
+            "a: '{{ \"{{\" }} $x }}'",
+        ] {
+            assert!(helm(text).is_some(), "{text}");
+        }
+        assert!(helm("# {{ .Values.x }}\na: '{{ if $labels.x }}{{ end }}{{ define \"y\" }}'").is_none());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod scaling;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
@@ -72,7 +73,7 @@ pub struct Rendered {
 }
 
 /// A file as it will run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RewrittenFile {
     /// The author's file.
     pub original: PathBuf,
