@@ -4,6 +4,7 @@
 mod address;
 mod leak;
 mod receiver;
+mod redact;
 mod scaling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,7 +82,7 @@ pub struct RewrittenFile {
     pub relative: PathBuf,
     /// Its text.
     pub text: String,
-    /// A unified diff from the author's text; empty when nothing changed.
+    /// A unified diff from the author's text, secrets cut; empty when nothing changed.
     pub diff: String,
 }
 
@@ -222,11 +223,9 @@ fn rewritten(file: &SourceFile, text: String) -> RewrittenFile {
     let diff = if text == file.text {
         String::new()
     } else {
-        TextDiff::from_lines(&file.text, &text)
-            .unified_diff()
-            .context_radius(2)
-            .header(&format!("a/{name}"), &format!("b/{name}"))
-            .to_string()
+        let (before, after) = (format!("a/{name}"), format!("b/{name}"));
+        let diff = TextDiff::from_lines(&file.text, &text);
+        redact::redacted(&diff.unified_diff().context_radius(2).header(&before, &after).to_string())
     };
     RewrittenFile { original: file.path.clone(), relative: file.relative.clone(), text, diff }
 }

@@ -200,7 +200,7 @@ fn prometheus_gets_intervals_addresses_and_nothing_else() {
             "+      - {source_labels: [__address__, instance], regex: 'prometheus:9090;', target_label: instance, replacement: 'prometheus:9090'}",
             "+      - {source_labels: [__address__], regex: 'prometheus:9090', target_label: __address__, replacement: '127.0.0.1:41002'}",
             "-remote_write:",
-            "-  - url: https://metrics.example.com/push",
+            "-  - url: https://metrics.example.com/…",
         ]
     );
 }
@@ -211,6 +211,10 @@ fn receivers_become_local_webhooks_with_their_own_send_resolved_t42() {
     let manager = text(&found, "alertmanager.yml");
     for secret in ["SECRET", "hunter2", "smtp.example.com", "OLD", "proxy", "dead.example"] {
         assert!(!manager.contains(secret), "{secret} is left in\n{manager}");
+    }
+    let diff = &found.files.iter().find(|file| file.relative == Path::new("alertmanager.yml")).unwrap().diff;
+    for secret in ["SECRET", "hunter2", "OLD"] {
+        assert!(!diff.contains(secret), "{secret} is shown in\n{diff}");
     }
     let config = found.config.alertmanager.unwrap();
     let resolved = |name: &str| {
