@@ -1,7 +1,7 @@
 //! How long a change at a target takes until an expression shows it: scrapes, windows, recording rules. Used by `bound`.
 //!
-//! With s between samples, a window W holds n = W/s of them. A rate driven to m times its threshold crosses it after
-//! k = ⌊(n-1)/m⌋ + 1 scrapes; when the fault is gone its last increase leaves the window between W - s and W later.
+//! A rate driven to m times its threshold has crossed it when a share 1/m of its window W is filled, seen at the scrape after
+//! that; when the fault is gone it falls below when so much is left, between W - W/m - s and W later (s: scrape interval).
 
 use std::time::Duration;
 
@@ -155,9 +155,9 @@ impl Reader<'_> {
         let forgets = Interval { floor: window.saturating_sub(step), ceiling: window };
         let (fire, resolve) = match function {
             "rate" | "increase" | "delta" if self.falls(function) => {
-                (self.leaving(window, step), self.crossing(window, step))
+                (self.leaving(window, step), self.crossing(window))
             }
-            "rate" | "increase" | "delta" => (self.crossing(window, step), self.leaving(window, step)),
+            "rate" | "increase" | "delta" => (self.crossing(window), self.leaving(window, step)),
             "irate" | "idelta" => (now, Interval { floor: Duration::ZERO, ceiling: step }),
             "changes" | "resets" => (now, forgets),
             "absent_over_time" => (forgets, now),
@@ -175,11 +175,11 @@ impl Reader<'_> {
         self.direction == Direction::Falls && matches!(function, "rate" | "increase" | "delta")
     }
 
-    fn crossing(&self, window: Duration, step: Duration) -> Interval {
+    fn crossing(&self, window: Duration) -> Interval {
         let ceiling = match self.conditions.strength {
             Strength::Immediate => Duration::ZERO,
             Strength::Unknown => window,
-            Strength::Times(times) => step.mul_f64(scrapes_needed(window, step, times) - 1.0).min(window),
+            Strength::Times(times) => window.div_f64(times.max(1.0)),
         };
         Interval { floor: Duration::ZERO, ceiling }
     }
@@ -208,12 +208,6 @@ impl Reader<'_> {
         lag.step = step;
         Some(lag)
     }
-}
-
-/// Scrapes until a rate at `times` its threshold crosses it.
-pub(super) fn scrapes_needed(window: Duration, step: Duration, times: f64) -> f64 {
-    let samples = window.as_secs_f64() / step.as_secs_f64().max(1e-9);
-    (((samples - 1.0).max(0.0) / times.max(1.0)).floor() + 1.0).max(1.0)
 }
 
 /// The lag of several operands: the slowest decides the ceiling, the fastest the floor.

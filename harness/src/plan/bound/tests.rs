@@ -167,7 +167,7 @@ fn a_weak_fault_must_fill_the_window_and_a_strong_one_part_of_it() {
     let setup = Setup { scrape: "1s", window: "10s", hold: "0s", wait: "0s", interval: "1s" };
     let ceiling = |strength| one(&setup, "rate(e[W]) > 0.1", Conditions { strength, ..FAST }).pending.ceiling;
     assert_eq!(ceiling(Strength::Unknown), Duration::from_secs(12));
-    assert_eq!(ceiling(Strength::Times(2.0)), Duration::from_secs(6));
+    assert_eq!(ceiling(Strength::Times(2.0)), Duration::from_secs(7));
     assert_eq!(ceiling(Strength::Immediate), Duration::from_secs(2));
     let floor = |strength| one(&setup, "rate(e[W]) > 0.1", Conditions { strength, ..FAST }).resolved.floor;
     assert_eq!(floor(Strength::Unknown), Duration::ZERO);
@@ -184,7 +184,7 @@ fn a_signal_that_falls_must_drain_its_window_and_refills_it_faster() {
         ceiling: Duration::from_secs_f64(ceiling),
     };
     assert_eq!(bound.firing, of(6.5, 11.0));
-    assert_eq!(bound.resolved, of(0.0, 4.0));
+    assert_eq!(bound.resolved, of(0.0, 4.5));
     let unknown = one(&setup, "sum(rate(r[W])) < 25", FAST_BUT_UNKNOWN);
     assert_eq!((unknown.firing, unknown.resolved), (of(0.0, 11.0), of(0.0, 12.0)));
     let absent = one(&setup, "absent_over_time(x[W])", FAST);
