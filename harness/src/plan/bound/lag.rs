@@ -136,8 +136,9 @@ impl Reader<'_> {
             // the last increase, or sample, lies between two scrapes around the change: no scrape is waited for
             let drained = match function {
                 "absent_over_time" => Some(&mut lag.fire),
-                _ if self.falls(function) => Some(&mut lag.fire),
+                _ if self.falls(function) || self.holds_back(function) => Some(&mut lag.fire),
                 "rate" | "increase" | "delta" | "changes" | "resets" => Some(&mut lag.resolve),
+                _ if self.holds_on(function) => Some(&mut lag.resolve),
                 _ => None,
             };
             drained.into_iter().for_each(|terms| terms.retain(|term| term.name != "scrape"));
@@ -160,6 +161,8 @@ impl Reader<'_> {
             "rate" | "increase" | "delta" => (self.crossing(window), self.leaving(window, step)),
             "irate" | "idelta" => (now, Interval { floor: Duration::ZERO, ceiling: step }),
             "changes" | "resets" => (now, forgets),
+            _ if self.holds_on(function) => (now, forgets),
+            _ if self.holds_back(function) => (forgets, now),
             "absent_over_time" => (forgets, now),
             "last_over_time" | "present_over_time" => (now, fills),
             _ => (fills, fills),
@@ -173,6 +176,16 @@ impl Reader<'_> {
 
     fn falls(&self, function: &str) -> bool {
         self.direction == Direction::Falls && matches!(function, "rate" | "increase" | "delta")
+    }
+
+    /// One bad sample is enough, and it counts until it leaves the window.
+    fn holds_on(&self, function: &str) -> bool {
+        matches!((function, self.direction), ("max_over_time", Direction::Rises) | ("min_over_time", Direction::Falls))
+    }
+
+    /// One good sample is enough, and it counts until it leaves the window.
+    fn holds_back(&self, function: &str) -> bool {
+        matches!((function, self.direction), ("min_over_time", Direction::Rises) | ("max_over_time", Direction::Falls))
     }
 
     fn crossing(&self, window: Duration) -> Interval {

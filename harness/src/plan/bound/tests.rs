@@ -187,6 +187,15 @@ fn a_signal_that_falls_must_drain_its_window_and_refills_it_faster() {
     assert_eq!(bound.resolved, of(0.0, 4.5));
     let unknown = one(&setup, "sum(rate(r[W])) < 25", FAST_BUT_UNKNOWN);
     assert_eq!((unknown.firing, unknown.resolved), (of(0.0, 11.0), of(0.0, 12.0)));
+    for (expr, firing, resolved) in [
+        ("max_over_time(g[W]) > 5", of(0.0, 2.0), of(9.0, 11.0)),
+        ("min_over_time(g[W]) > 5", of(9.0, 11.0), of(0.0, 2.0)),
+        ("min_over_time(g[W]) < 5", of(0.0, 2.0), of(9.0, 11.0)),
+        ("avg_over_time(g[W]) > 5", of(0.0, 12.0), of(0.0, 12.0)),
+    ] {
+        let bound = one(&setup, expr, FAST);
+        assert_eq!((bound.firing, bound.resolved), (firing, resolved), "{expr}");
+    }
     let absent = one(&setup, "absent_over_time(x[W])", FAST);
     assert_eq!((absent.firing, absent.resolved), (of(9.0, 11.0), of(0.0, 2.0)));
 }
