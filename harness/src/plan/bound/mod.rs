@@ -151,6 +151,8 @@ pub struct RouteBound {
     pub notified_terms: Vec<Term>,
     /// What is added to `resolved`.
     pub resolved_terms: Vec<Term>,
+    /// Time intervals that mute the route or outside of which it is mute: the wall clock decides whether anything is sent.
+    pub time_intervals: Vec<String>,
     /// The gap between notifications of an unchanged group, rounded up to its ticks.
     pub repeated_every: Duration,
 }
@@ -325,6 +327,7 @@ fn route_bound(
         resolved_notified: tells.then(|| resolved.plus(sum(&resolved_terms))),
         notified_terms,
         resolved_terms,
+        time_intervals: route.muted_in.iter().chain(&route.active_in).cloned().collect(),
         repeated_every: ticks(route.repeat_interval, interval),
     }
 }

@@ -10,7 +10,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::scale::ConfigSet;
+use super::scale::promql::{self, PromqlError};
+use super::scale::{ConfigSet, PrometheusConfig};
 use crate::source::Location;
 
 pub use budget::{EventBudget, FEWEST_EVENTS, Threshold, TooClose, event_budget, threshold, too_close};
@@ -97,6 +98,16 @@ pub fn findings(config: &ConfigSet) -> Vec<Finding> {
     let mut found = rule::findings(&config.prometheus);
     found.extend(config.alertmanager.iter().flat_map(route::findings));
     found
+}
+
+/// What is wrong with the windows of a query that is not a rule, such as a scenario's; each kind with its arithmetic.
+/// Query and configuration must be in the same time.
+///
+/// # Errors
+/// When the query is no PromQL.
+pub fn query_findings(config: &PrometheusConfig, query: &str) -> Result<Vec<(FindingCode, String)>, PromqlError> {
+    let windows = promql::windows(&promql::parse(query)?);
+    Ok(windows.iter().filter_map(|window| rule::too_short(config, window)).collect())
 }
 
 impl fmt::Display for Finding {

@@ -49,34 +49,13 @@ impl Case<'_> {
         Finding { location, code, subject: self.rule.name().to_owned(), message, help: help.to_owned() }
     }
 
-    /// The longest scrape interval, which is the worst for a window.
     fn scrape(&self) -> Duration {
-        self.config.jobs.iter().map(|job| job.interval).max().unwrap_or(self.config.scrape_interval)
+        longest_scrape(self.config)
     }
 
     fn too_short(&self, window: &Window) -> Option<Finding> {
-        let recorded = window.metric.as_deref().and_then(|metric| self.config.record(metric));
-        let step = recorded.map_or_else(|| self.scrape(), |(group, _)| self.config.interval_of(group));
-        if window.subquery || !NEEDS_TWO.contains(&window.function.as_str()) || window.range >= step * 4 {
-            return None;
-        }
-        let samples = window.range.as_secs_f64() / step.as_secs_f64();
-        let numbers = format!(
-            "`{}` over {} at a sample every {} has {samples:.1} samples",
-            window.function,
-            print(window.range),
-            print(step)
-        );
-        let help = "make the range at least four scrape intervals long";
-        Some(if window.range < step * 2 {
-            self.finding(
-                FindingCode::EmptyRange,
-                format!("{numbers} and needs two: the rule has no value most of the time"),
-                help,
-            )
-        } else {
-            self.finding(FindingCode::ShortWindow, format!("{numbers}: one lost scrape leaves too few"), help)
-        })
+        let (code, message) = too_short(self.config, window)?;
+        Some(self.finding(code, message, "make the range at least four scrape intervals long"))
     }
 
     fn value_in_label(&self) -> Option<Finding> {
@@ -230,6 +209,32 @@ impl Case<'_> {
         let message = "the aggregation drops `le`, so no bucket is left and the quantile is always empty".to_owned();
         found.then(|| self.finding(FindingCode::QuantileWithoutLe, message, "add `le` to `by (…)`"))
     }
+}
+
+/// The longest scrape interval, which is the worst for a window.
+fn longest_scrape(config: &PrometheusConfig) -> Duration {
+    config.jobs.iter().map(|job| job.interval).max().unwrap_or(config.scrape_interval)
+}
+
+/// Whether a window holds too few samples for its function.
+pub(super) fn too_short(config: &PrometheusConfig, window: &Window) -> Option<(FindingCode, String)> {
+    let recorded = window.metric.as_deref().and_then(|metric| config.record(metric));
+    let step = recorded.map_or_else(|| longest_scrape(config), |(group, _)| config.interval_of(group));
+    if window.subquery || !NEEDS_TWO.contains(&window.function.as_str()) || window.range >= step * 4 {
+        return None;
+    }
+    let samples = window.range.as_secs_f64() / step.as_secs_f64();
+    let numbers = format!(
+        "`{}` over {} at a sample every {} has {samples:.1} samples",
+        window.function,
+        print(window.range),
+        print(step)
+    );
+    Some(if window.range < step * 2 {
+        (FindingCode::EmptyRange, format!("{numbers} and needs two: it has no value most of the time"))
+    } else {
+        (FindingCode::ShortWindow, format!("{numbers}: one lost scrape leaves too few"))
+    })
 }
 
 /// Whether the alert is on a value that is too high.

@@ -105,3 +105,14 @@ fn events_are_counted_in_the_scaled_window_through_recording_rules() {
     assert_eq!((budget.window, budget.expected), (std::time::Duration::from_secs(5), 20.0));
     assert!(budget.expected < FEWEST_EVENTS);
 }
+
+#[test]
+fn queries_of_scenarios_are_looked_at_t06() {
+    let set = set("groups: []\n", None);
+    let codes = |query: &str| {
+        query_findings(&set.prometheus, query).map(|found| found.into_iter().map(|(code, _)| code).collect::<Vec<_>>())
+    };
+    assert_eq!(codes("rate(x[20s])").unwrap(), [FindingCode::EmptyRange]);
+    assert_eq!(codes("sum(rate(x[1m]))").unwrap(), []);
+    assert!(codes("rate(x)").is_err());
+}

@@ -319,3 +319,28 @@ fn receivers_that_share_an_alias_get_inboxes_of_their_own() {
     let expected = "route: {receiver: a}\nreceivers:\n  - name: a\n    webhook_configs: &hook\n      - url: http://127.0.0.1:8025/a/webhook/0\n        max_alerts: 2\n  - name: b\n    webhook_configs:\n      - {url: 'http://127.0.0.1:8025/b/webhook/0', send_resolved: true, max_alerts: 2}\n";
     assert_eq!(text(&found, "am.yml"), expected);
 }
+
+#[test]
+fn defaults_are_written_out_wherever_global_stands_or_is_missing() {
+    for (text, expected) in [
+        ("global: {scrape_interval: 15s}\n", "global: {evaluation_interval: 1s, scrape_interval: 250ms}\n"),
+        (
+            "global:\nscrape_configs: []\n",
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\nscrape_configs: []\n",
+        ),
+        (
+            "# top\nscrape_configs: []\n",
+            "# top\nglobal: {scrape_interval: 1s, evaluation_interval: 1s}\nscrape_configs: []\n",
+        ),
+        ("global: {}\n", "global: {scrape_interval: 1s, evaluation_interval: 1s, }\n"),
+    ] {
+        let file = from_text(Path::new("p.yml"), text.to_owned()).unwrap();
+        let found =
+            plan(&config::parse(file, Vec::new(), None, Vec::new()).unwrap(), Scale::new(60.0).unwrap()).unwrap();
+        let lines = |text: &str| {
+            text.replace("evaluation_interval: 1s, scrape_interval: 1s", "scrape_interval: 1s, evaluation_interval: 1s")
+        };
+        assert_eq!(lines(&found.files[0].text), expected);
+        assert_eq!(found.config.prometheus.evaluation_interval, Duration::from_secs(1));
+    }
+}
