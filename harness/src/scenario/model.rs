@@ -11,7 +11,7 @@ mod load;
 mod that;
 
 pub use expectation::{Expectation, FIXED_WINDOWS, Mode, That, Window};
-pub use fault::{Fault, Injection, SwitchCall};
+pub use fault::{Fault, Injection, NetworkPlace, SwitchCall};
 pub use generator::{Draw, Generator, Population};
 pub use inject::{
     Bandwidth, ConfigChange, Cpu, Damage, DiskFull, Dns, Errors, FdLimit, HttpFault, Latency, LeakConnections,
