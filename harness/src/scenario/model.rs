@@ -57,12 +57,15 @@ pub struct Scenario {
     pub timeline: Timeline,
     /// The traffic.
     #[serde(default)]
+    #[schemars(length(max = 100))]
     pub load: Vec<Load>,
     /// What is broken, when, and for how long.
     #[serde(default)]
+    #[schemars(length(max = 200))]
     pub fault: Vec<Fault>,
     /// What must be seen; a scenario without any proves nothing.
     #[serde(default)]
+    #[schemars(length(max = 1000))]
     pub expect: Vec<Expectation>,
     /// What may or must fire besides the alerts that are expected.
     #[serde(default)]
