@@ -1,1 +1,41 @@
-//! The `load` module; see `lib.rs` for its place.
+//! Load that neither lies nor wastes: requests sent by a schedule whatever the target does, timed from their *intended*
+//! start, counted to the single one. Fed by `run` (and by `harness load`) with a [`Spec`]; hands out [`Second`]s while it
+//! runs and a [`Summary`] when it is stopped. Knows nothing of scenarios.
+//!
+//! ```text
+//! spec ──► workload ─┐                     ┌─► connection ─► response
+//!      └─► pacer ────┴─► engine (a thread) ┤
+//!          └ schedule     poller, deadline └─► recorder ─► distribution, ledger ─► summary
+//! ```
+
+pub mod command;
+mod connection;
+mod deadline;
+mod distribution;
+mod engine;
+mod generator;
+mod handle;
+mod ledger;
+mod pacer;
+mod poller;
+mod pool;
+mod recorder;
+mod response;
+mod schedule;
+mod spec;
+mod summary;
+mod target;
+mod watch;
+mod workload;
+
+pub use distribution::Distribution;
+pub use handle::{Handle, start};
+pub use ledger::{Class, ErrorClass, Key, Ledger, Status, UnknownStatus};
+pub use recorder::Flow;
+pub use spec::{Arrivals, Checks, Generator, Model, RequestTemplate, Spec, SpecError, Stage};
+pub use summary::{Second, Summary, Window};
+pub use target::{Reach, Target, TargetError};
+pub use watch::{Limit, Saturation, lag_exceeded};
+
+#[cfg(test)]
+mod tests;

@@ -292,6 +292,10 @@ pub struct Call {
     pub status: Option<u16>,
     /// Text its body has to contain.
     pub contains: Option<String>,
+    /// For probes of switches: JSON pointer that is there (not null, not false) while the fault is on; default `/<switch>`.
+    pub active: Option<String>,
+    /// For probes of switches: JSON pointer to a counter of how often the fault has hit; it has to grow to prove the fault.
+    pub hits: Option<String>,
 }
 
 /// An HTTP method.
@@ -307,6 +311,20 @@ pub enum Method {
     Patch,
     /// `DELETE`
     Delete,
+}
+
+impl Method {
+    /// The method as HTTP writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// One of the service's own fault switches: the request to inject, to undo, to probe.
@@ -373,6 +391,8 @@ struct RawCall {
     json: Option<serde_json::Value>,
     status: Option<u16>,
     contains: Option<String>,
+    active: Option<String>,
+    hits: Option<String>,
 }
 
 impl TryFrom<RawCall> for Call {
@@ -388,7 +408,7 @@ impl TryFrom<RawCall> for Call {
         let mut given = methods.into_iter().filter_map(|(method, url)| Some((method, url?)));
         match (given.next(), given.next()) {
             (Some((method, url)), None) => {
-                Ok(Self { method, url, json: raw.json, status: raw.status, contains: raw.contains })
+                Ok(Self { method, url, json: raw.json, status: raw.status, contains: raw.contains, active: raw.active, hits: raw.hits })
             }
             _ => Err("a request has exactly one of `get`, `post`, `put`, `patch`, `delete`"),
         }
@@ -414,7 +434,8 @@ impl TryFrom<RawSwitch> for Switch {
     type Error = &'static str;
     fn try_from(raw: RawSwitch) -> Result<Self, Self::Error> {
         let RawSwitch { get, post, put, patch, delete, json, status, contains, undo, probe } = raw;
-        let inject = RawCall { get, post, put, patch, delete, json, status, contains }.try_into()?;
+        let (active, hits) = (None, None);
+        let inject = RawCall { get, post, put, patch, delete, json, status, contains, active, hits }.try_into()?;
         Ok(Self { inject, undo, probe })
     }
 }

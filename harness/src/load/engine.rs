@@ -1,0 +1,371 @@
+//! The engine: one thread, one epoll, that sends what is due, reads what comes, gives up on what is overdue and counts it
+//! all. Fed by `handle` with commands, hands out seconds and summaries.
+//!
+//! A turn of its loop handles socket events first and due requests second, so that a request that is due finds the
+//! connections that have just become idle.
+
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::EventFlags;
+use tokio::sync::{mpsc::UnboundedSender, oneshot, watch as watched};
+
+use super::connection::{Advance, Exchange};
+use super::deadline::Deadlines;
+use super::ledger::{ErrorClass, Key, Ledger, Status};
+use super::pacer::{End, Pacer};
+use super::poller::{Events, Poller, Woken};
+use super::pool::Pool;
+use super::recorder::{Ended, Recorder};
+use super::response::{Body, Done, Reuse};
+use super::spec::{Model, Spec, SpecError};
+use super::summary::{Second, Summary, Window};
+use super::watch::{Pacing, Watch};
+use super::workload::{self, Workload};
+use crate::clock::{self, Clock, Stamp};
+
+/// So many overdue requests are sent before answers are looked at again.
+const BURST: usize = 64;
+const SCRATCH: usize = 64 * 1024;
+
+/// What the handle asks for.
+#[derive(Debug)]
+pub(super) enum Command {
+    Factor(f64),
+    Snapshot(oneshot::Sender<Summary>),
+    Stop { drain: Duration, reply: oneshot::Sender<Summary> },
+    Abandon,
+}
+
+/// How a load that was started stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Running,
+    /// The arrivals have ended by themselves, and every request too.
+    Over,
+}
+
+/// Where the engine listens and reports.
+#[derive(Debug)]
+pub(super) struct Wiring {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) seconds: UnboundedSender<Second>,
+    pub(super) stage: watched::Sender<Stage>,
+}
+
+/// The stop that was asked for.
+#[derive(Debug)]
+struct Stopping {
+    drained_by: Duration,
+    reply: Option<oneshot::Sender<Summary>>,
+}
+
+/// The engine's state; it lives on its thread.
+#[derive(Debug)]
+pub(super) struct Engine {
+    name: String,
+    timeout: Duration,
+    lasts: Option<Duration>,
+    origin: Instant,
+    started_at: Stamp,
+    names: Arc<[String]>,
+    keys: Vec<Key>,
+    poller: Poller,
+    pool: Pool,
+    deadlines: Deadlines,
+    workload: Workload,
+    pacer: Pacer,
+    recorder: Recorder,
+    watch: Watch,
+    wiring: Wiring,
+    scratch: Box<[u8]>,
+    in_flight: usize,
+    sent: u64,
+    next_second: Duration,
+    stopping: Option<Stopping>,
+}
+
+impl Engine {
+    /// Must be called on the thread it runs on.
+    pub(super) fn new(spec: &Spec, workload: Workload, poller: Poller, wiring: Wiring, clock: Clock) -> Self {
+        let origin = clock::instant();
+        let pacing = match spec.model {
+            Model::Open { .. } => Pacing::Paced,
+            Model::Connections { .. } => Pacing::FullSpeed,
+        };
+        Self {
+            name: spec.name.clone(),
+            timeout: spec.timeout,
+            lasts: spec.lasts,
+            origin,
+            started_at: clock.stamp(origin),
+            names: spec.requests.iter().map(|request| request.name.clone()).collect(),
+            keys: workload::keys(spec),
+            poller,
+            pool: Pool::new(spec.target.address()),
+            deadlines: Deadlines::default(),
+            workload,
+            pacer: Pacer::new(spec),
+            recorder: Recorder::new(spec.requests.len()),
+            watch: Watch::new(pacing, spec.lag_limit),
+            wiring,
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            in_flight: 0,
+            sent: 0,
+            next_second: Duration::from_secs(1),
+            stopping: None,
+        }
+    }
+
+    pub(super) const fn started_at(&self) -> Stamp {
+        self.started_at
+    }
+
+    /// Runs until it is stopped or abandoned.
+    ///
+    /// # Errors
+    /// When the operating system refuses to let it wait.
+    pub(super) fn run(mut self) -> Result<(), SpecError> {
+        let mut events = Events::new();
+        loop {
+            let now = self.now();
+            let backlog = self.send_due(now);
+            self.expire(now);
+            self.tell_stage(now);
+            if self.is_stopped(now) {
+                self.finish(now);
+                return Ok(());
+            }
+            let until = if backlog == Backlog::More { Some(now) } else { self.next_wake(now) };
+            let waited = self.poller.wait(now, until, &mut events);
+            waited.map_err(|source| SpecError::System {
+                load: self.name.clone(),
+                doing: "wait for sockets",
+                source,
+            })?;
+            while let Some(woken) = self.poller.next(&mut events) {
+                match woken {
+                    Woken::Socket(token, events) => self.advance(token, events),
+                    Woken::Called => self.obey(),
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        clock::instant().duration_since(self.origin)
+    }
+
+    /// Sends what is due; late requests are sent late, however late.
+    fn send_due(&mut self, now: Duration) -> Backlog {
+        for _ in 0..BURST {
+            // a second ends when everything that was due in it has been sent
+            if self.next_second <= now && self.pacer.next().is_none_or(|next| next >= self.next_second) {
+                self.end_second(now);
+                continue;
+            }
+            match self.pacer.take(now) {
+                Some(intended) => self.begin(intended),
+                None => return Backlog::Nothing,
+            }
+        }
+        Backlog::More
+    }
+
+    fn begin(&mut self, intended: Duration) {
+        let request = self.workload.pick();
+        if !self.pacer.admits(self.in_flight) {
+            return self.recorder.dropped(request, intended);
+        }
+        let exchange = Exchange { request, intended, started: self.now().max(intended) };
+        self.recorder.started(request, intended, exchange.started);
+        self.sent += 1;
+        self.in_flight += 1;
+        match self.pool.acquire() {
+            Ok(index) => self.send(index, exchange),
+            Err(error) => self.record(&exchange, Status::Error(error), Some(error)),
+        }
+    }
+
+    fn send(&mut self, index: usize, exchange: Exchange) {
+        self.deadlines.push(index);
+        let connection = self.pool.get(index);
+        self.workload.write(exchange.request, self.sent, connection.request_buffer());
+        let request = self.workload.request(exchange.request);
+        let body = if request.checks.read_body() { Body::Keep } else { Body::Discard };
+        let advance = connection.send(exchange, request.answer, body);
+        self.follow(index, advance);
+    }
+
+    fn advance(&mut self, token: u64, events: EventFlags) {
+        if let Some(index) = self.pool.find(token) {
+            let advance = self.pool.get(index).advance(events, &mut self.scratch);
+            self.follow(index, advance);
+        }
+    }
+
+    fn follow(&mut self, index: usize, advance: Advance) {
+        match advance {
+            Advance::Waiting => {
+                if let Err(error) = self.pool.register(index, &self.poller) {
+                    self.fail(index, error);
+                }
+            }
+            Advance::Answered(done) => self.answered(index, done),
+            Advance::Broken(error) => self.fail(index, error),
+        }
+    }
+
+    fn answered(&mut self, index: usize, done: Done) {
+        let connection = self.pool.get(index);
+        let exchange = connection.exchange.expect("only a request in flight is answered");
+        let checks = &self.workload.request(exchange.request).checks;
+        let error = if !checks.accept_status(done.status) {
+            Some(ErrorClass::Status)
+        } else if checks.read_body() && !checks.accept_body(connection.body()) {
+            Some(ErrorClass::Check)
+        } else {
+            None
+        };
+        self.deadlines.remove(index);
+        match done.reuse {
+            Reuse::Keep => self.pool.release(index),
+            Reuse::Close => self.pool.close(index),
+        }
+        self.record(&exchange, Status::Code(done.status), error);
+    }
+
+    /// Closes a connection; a request on it has failed.
+    fn fail(&mut self, index: usize, error: ErrorClass) {
+        let exchange = self.pool.get(index).exchange;
+        self.pool.close(index);
+        if let Some(exchange) = exchange {
+            self.deadlines.remove(index);
+            self.record(&exchange, Status::Error(error), Some(error));
+        }
+    }
+
+    fn record(&mut self, exchange: &Exchange, status: Status, error: Option<ErrorClass>) {
+        let ended = self.now();
+        let Exchange { request, intended, started } = *exchange;
+        self.in_flight -= 1;
+        self.recorder.ended(&Ended { request, intended, started, ended, status, error });
+        let how = if matches!(status, Status::Code(_)) { End::Answered } else { End::Unanswered };
+        self.pacer.ended(ended, how);
+    }
+
+    /// Gives up on the requests that have had their time.
+    fn expire(&mut self, now: Duration) {
+        while let Some((index, deadline)) = self.first_deadline() {
+            if deadline > now {
+                break;
+            }
+            self.fail(index, ErrorClass::Timeout);
+        }
+    }
+
+    fn first_deadline(&mut self) -> Option<(usize, Duration)> {
+        let index = self.deadlines.first()?;
+        let exchange = self.pool.get(index).exchange.expect("only requests in flight have a deadline");
+        Some((index, exchange.started + self.timeout))
+    }
+
+    /// Tells whoever waits when the arrivals and all requests have ended by themselves.
+    fn tell_stage(&self, now: Duration) {
+        let over = self.lasts.is_some_and(|lasts| now >= lasts) && self.in_flight == 0;
+        if over && *self.wiring.stage.borrow() == Stage::Running {
+            self.wiring.stage.send_replace(Stage::Over);
+        }
+    }
+
+    fn end_second(&mut self, now: Duration) {
+        let second = self.started_at + self.next_second - Duration::from_secs(1);
+        self.next_second += Duration::from_secs(1);
+        self.watch.look(now);
+        self.recorder.settle(self.pacer.next().map_or(now, |next| next.min(now)));
+        let (flow, latency_us) = self.recorder.take_second();
+        let sample = Second {
+            second,
+            planned: flow.planned,
+            started: flow.started,
+            dropped: flow.dropped,
+            succeeded: flow.succeeded(),
+            failed: flow.unexpected + flow.failed,
+            in_flight: self.in_flight as u64,
+            latency_us,
+        };
+        // nobody may be watching
+        let _ = self.wiring.seconds.send(sample);
+    }
+
+    fn next_wake(&mut self, now: Duration) -> Option<Duration> {
+        let deadline = self.first_deadline().map(|(_, deadline)| deadline);
+        let drained = self.stopping.as_ref().map(|stopping| stopping.drained_by);
+        let over = self.lasts.filter(|lasts| *lasts > now);
+        [self.pacer.next(), deadline, drained, over, Some(self.next_second)].into_iter().flatten().min()
+    }
+
+    fn obey(&mut self) {
+        while let Ok(command) = self.wiring.commands.try_recv() {
+            let now = self.now();
+            while self.send_due(now) == Backlog::More {}
+            match command {
+                Command::Factor(factor) => self.pacer.set_factor(factor, now),
+                // the asker may have gone
+                Command::Snapshot(reply) => drop(reply.send(self.summary(now))),
+                Command::Stop { drain, reply } => self.stop(now, drain, Some(reply)),
+                Command::Abandon => self.stop(now, Duration::ZERO, None),
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Duration, drain: Duration, reply: Option<oneshot::Sender<Summary>>) {
+        self.pacer.end_at(now);
+        self.stopping = Some(Stopping { drained_by: now + drain, reply });
+    }
+
+    fn is_stopped(&self, now: Duration) -> bool {
+        self.stopping.as_ref().is_some_and(|stopping| self.in_flight == 0 || now >= stopping.drained_by)
+    }
+
+    /// Cancels what is still in flight and hands out the summary.
+    fn finish(&mut self, now: Duration) {
+        for index in self.pool.busy() {
+            if let Some(exchange) = self.pool.get(index).exchange {
+                self.in_flight -= 1;
+                self.recorder.cancelled(exchange.request, exchange.intended);
+            }
+            self.pool.close(index);
+        }
+        self.end_second(now);
+        let summary = self.summary(now);
+        if let Some(reply) = self.stopping.take().and_then(|stopping| stopping.reply) {
+            // the asker may have gone
+            let _ = reply.send(summary);
+        }
+    }
+
+    fn summary(&self, now: Duration) -> Summary {
+        let totals = &self.recorder.totals;
+        let taken_at = self.started_at + now;
+        let ledger: Ledger = self.keys.iter().cloned().zip(totals.statuses.iter().cloned()).collect();
+        Summary {
+            load: self.name.clone(),
+            started_at: self.started_at,
+            taken_at,
+            flow: totals.flow(),
+            ledger,
+            errors: totals.errors.clone(),
+            saturation: self.watch.judge(totals),
+            whole: Window::whole(Arc::clone(&self.names), self.started_at, taken_at, totals),
+            slots: self.recorder.slots(),
+        }
+    }
+}
+
+/// Whether more requests are due than were sent in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backlog {
+    Nothing,
+    More,
+}

@@ -1,0 +1,378 @@
+//! Honesty tests: what the engine says against what a server on a port saw. Times are judged with the server's own
+//! measurements and the engine's own lag as allowance, so that a busy machine does not turn truth into failure.
+
+mod process;
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use server::{Reply, Server, Then};
+
+use super::*;
+use crate::clock::Clock;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+fn steady(server: &Server, rate: f64, lasts: Duration) -> Spec {
+    let mut spec = Spec::new("test", server.target(), Model::steady(rate, 1_000), vec![RequestTemplate::get("/")]);
+    spec.lasts = Some(lasts);
+    spec
+}
+
+async fn run(spec: Spec) -> Summary {
+    let mut handle = start(spec, Clock::start()).unwrap();
+    handle.finished().await;
+    let summary = handle.stop(Duration::ZERO).await;
+    assert_balanced(&summary);
+    summary
+}
+
+/// What holds for every summary.
+fn assert_balanced(summary: &Summary) {
+    let Flow { planned, started, dropped, completed, unexpected, failed, .. } = summary.flow;
+    assert_eq!(planned, started + dropped);
+    assert_eq!(summary.flow.in_flight(), 0);
+    let ended: u64 = summary.ledger.values().flat_map(BTreeMap::values).sum();
+    assert_eq!(ended, completed + failed);
+    assert_eq!(summary.errors.values().sum::<u64>(), unexpected + failed);
+    let all = summary.between(summary.started_at, summary.taken_at + SECOND);
+    assert_eq!(all.flow(None), summary.flow);
+    assert_eq!(all.flow(None), summary.whole().flow(None));
+    let count = |window: &Window| window.latency_by_class().map(|(_, _, latency)| latency.count()).sum::<u64>();
+    assert_eq!((count(&all), count(summary.whole())), (ended, ended));
+}
+
+fn assert_near(actual: Duration, expected: Duration, allowance: Duration, what: &str) {
+    assert!(actual.abs_diff(expected) <= allowance, "{what}: {actual:?}, expected {expected:?} ± {allowance:?}");
+}
+
+fn statuses(summary: &Summary) -> BTreeMap<String, u64> {
+    summary.ledger.values().flatten().map(|(status, count)| (status.to_string(), *count)).collect()
+}
+
+#[tokio::test]
+async fn a_stall_shows_in_the_percentiles_of_the_open_model_l01() {
+    let stall = |seen: &server::Seen| {
+        let stalled = seen.at >= SECOND && seen.at < SECOND + 400 * MS;
+        Reply::ok().after(if stalled { SECOND + 400 * MS - seen.at } else { Duration::ZERO })
+    };
+    let server = Server::start(stall);
+    let summary = run(steady(&server, 200.0, 2 * SECOND)).await;
+    // the stalled share is 1/5: p90 = D/2, p99 = 0.95 D
+    let latency = summary.whole().latency(None).unwrap();
+    let allowance = 20 * MS + summary.whole().lag().max().unwrap();
+    assert_near(latency.quantile(0.9).unwrap(), 200 * MS, allowance, "p90");
+    assert_near(latency.quantile(0.99).unwrap(), 380 * MS, allowance, "p99");
+    assert_near(latency.max().unwrap(), 400 * MS, allowance, "max");
+    assert!(latency.quantile(0.5).unwrap() < 20 * MS + allowance);
+    assert_eq!((summary.flow.planned, summary.flow.dropped, server.counts.received()), (400, 0, 400));
+    assert_eq!(summary.errors, BTreeMap::new());
+}
+
+#[tokio::test]
+async fn a_generator_that_may_not_send_during_a_stall_still_reports_it_l02() {
+    // one connection would be a closed loop; what it could not send is in the count of the dropped
+    let server = Server::start(|seen| Reply::ok().after(if seen.number == 10 { 300 * MS } else { Duration::ZERO }));
+    let mut spec = steady(&server, 100.0, SECOND);
+    spec.model = Model::steady(100.0, 1);
+    let summary = run(spec).await;
+    assert!(summary.flow.dropped >= 25, "{:?}", summary.flow);
+    assert!(summary.flow.achieved_share().unwrap() < 0.8);
+}
+
+#[tokio::test]
+async fn a_constant_delay_is_reported_as_it_is_l03() {
+    let server = Server::start(|_| Reply::ok().after(50 * MS));
+    let summary = run(steady(&server, 200.0, SECOND)).await;
+    let latency = summary.whole().service_time(None).unwrap();
+    // the goal is 2 ms on an idle machine (see the benchmark); other tests run beside this one
+    for (quantile, slack) in [(0.5, 5 * MS), (0.99, 20 * MS)] {
+        let allowance = slack + server.counts.took(quantile).saturating_sub(50 * MS);
+        assert_near(latency.quantile(quantile).unwrap(), 50 * MS, allowance, "delay");
+    }
+    assert!(latency.quantile(0.01).unwrap() >= 50 * MS);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_dropped_and_counted_exactly_l05() {
+    let server = Server::start(|_| Reply::ok().after(300 * MS));
+    let mut spec = steady(&server, 100.0, 1_500 * MS);
+    spec.model = Model::steady(100.0, 2);
+    let summary = run(spec).await;
+    assert_eq!(summary.flow.planned, 150);
+    assert_eq!(summary.flow.started, server.counts.received());
+    assert!((6..=10).contains(&summary.flow.started), "{:?}", summary.flow);
+    assert_eq!(summary.flow.dropped, 150 - server.counts.received());
+}
+
+#[tokio::test]
+async fn the_ledger_is_the_servers_own_count_l07() {
+    let server = Server::start(|seen| match seen.line.as_str() {
+        "POST /items/7/reserve HTTP/1.1" if seen.number % 2 == 0 => Reply::status(409),
+        "POST /items/7/reserve HTTP/1.1" => Reply::status(201),
+        _ if seen.number % 7 == 0 => Reply::status(503),
+        _ => Reply::ok(),
+    });
+    let mut reserve = RequestTemplate::get("/items/{id}/reserve");
+    reserve.method = "POST".to_owned();
+    reserve.json = Some(serde_json::json!({ "quantity": 1 }));
+    reserve.with = BTreeMap::from([("id".to_owned(), Generator::Range(7, 7))]);
+    reserve.expect.status = vec![201, 409];
+    let mut spec = steady(&server, 1_000.0, SECOND);
+    spec.requests.push(reserve);
+    let summary = run(spec).await;
+    let expected = server.counts.by_status().into_iter().map(|(status, count)| (status.to_string(), count));
+    let mut ours = BTreeMap::new();
+    for (status, count) in summary.ledger.values().flatten() {
+        *ours.entry(status.to_string()).or_insert(0) += *count;
+    }
+    assert_eq!(ours, expected.collect());
+    assert_eq!(summary.flow.unexpected, server.counts.by_status()[&503]);
+    assert_eq!(summary.errors, BTreeMap::from([(ErrorClass::Status, summary.flow.unexpected)]));
+    let key = Key {
+        method: "POST".to_owned(),
+        route: "/items/{id}/reserve".to_owned(),
+        request: "/items/{id}/reserve".to_owned(),
+    };
+    let posts = server.counts.seen().iter().filter(|seen| seen.line.starts_with("POST")).count() as u64;
+    assert_eq!(summary.ledger[&key].values().sum::<u64>(), posts);
+    assert_eq!(summary.whole().flow(Some("/items/{id}/reserve")).completed, posts);
+    assert!(
+        server
+            .counts
+            .seen()
+            .iter()
+            .filter(|seen| seen.line.starts_with("POST"))
+            .all(|seen| seen.body == "{\"quantity\":1}")
+    );
+}
+
+#[tokio::test]
+async fn timeouts_are_in_the_denominator_with_a_latency_of_at_least_the_timeout_l09() {
+    let server =
+        Server::start(|seen| Reply::ok().after(if seen.number % 10 == 3 { 3 * SECOND } else { Duration::ZERO }));
+    let mut spec = steady(&server, 100.0, SECOND);
+    spec.timeout = 200 * MS;
+    let summary = run(spec).await;
+    assert_eq!(statuses(&summary), BTreeMap::from([("200".to_owned(), 90), ("timeout".to_owned(), 10)]));
+    assert_eq!(summary.flow.error_share(), Some(0.1));
+    let latency = summary.whole().latency(None).unwrap();
+    assert_eq!(latency.count(), 100);
+    assert!(latency.quantile(0.95).unwrap() >= 200 * MS && latency.quantile(0.89).unwrap() < 200 * MS);
+}
+
+#[tokio::test]
+async fn without_a_single_answer_there_is_no_percentile_l12() {
+    let server = Server::start(|_| Reply::ok().then(Then::Hang));
+    let summary = run(steady(&server, 50.0, SECOND / 2)).await;
+    assert_eq!((summary.flow.completed, summary.flow.failed), (0, 25));
+    assert_eq!(summary.flow.error_share(), Some(1.0));
+    assert!(summary.whole().latency(None).is_none() && summary.whole().service_time(None).is_none());
+    assert_eq!(statuses(&summary), BTreeMap::from([("closed".to_owned(), 25)]));
+}
+
+#[tokio::test]
+async fn a_port_on_which_nobody_listens_is_a_connect_error_not_a_success() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let target = Target::resolve(&format!("http://{free}"), Reach::Loopback).unwrap();
+    let mut spec = Spec::new("test", target, Model::steady(1_000.0, 10), vec![RequestTemplate::get("/")]);
+    spec.lasts = Some(SECOND / 2);
+    let summary = run(spec).await;
+    assert_eq!(statuses(&summary), BTreeMap::from([("connect".to_owned(), summary.flow.started)]));
+}
+
+#[tokio::test]
+async fn a_stop_cancels_what_is_in_flight_and_nothing_is_sent_after_it() {
+    let server = Server::start(|_| Reply::ok().after(60 * SECOND));
+    let mut spec = steady(&server, 100.0, 60 * SECOND);
+    spec.timeout = 60 * SECOND;
+    let mut handle = start(spec, Clock::start()).unwrap();
+    let first = handle.samples().recv().await.unwrap();
+    assert_eq!((first.planned, first.in_flight, first.latency_us), (100, 100, None));
+    let summary = handle.stop(Duration::ZERO).await;
+    assert_balanced(&summary);
+    assert_eq!(summary.flow.cancelled, summary.flow.started);
+    assert!((100..200).contains(&summary.flow.started), "{:?}", summary.flow);
+    assert!(server.counts.received() <= summary.flow.started);
+}
+
+#[tokio::test]
+async fn a_stop_with_a_drain_waits_for_the_answers() {
+    let server = Server::start(|_| Reply::ok().after(300 * MS));
+    let mut handle = start(steady(&server, 100.0, 60 * SECOND), Clock::start()).unwrap();
+    handle.samples().recv().await.unwrap();
+    let summary = handle.stop(30 * SECOND).await;
+    assert_balanced(&summary);
+    assert_eq!((summary.flow.cancelled, summary.flow.completed), (0, server.counts.received()));
+}
+
+#[tokio::test]
+async fn a_dropped_handle_stops_the_load() {
+    let server = Server::start(|_| Reply::ok().after(60 * SECOND));
+    let mut handle = start(steady(&server, 100.0, 60 * SECOND), Clock::start()).unwrap();
+    let first = handle.samples().recv().await;
+    assert!(first.is_some());
+    let (_, empty) = tokio::sync::mpsc::unbounded_channel();
+    let mut seconds = std::mem::replace(handle.samples(), empty);
+    drop(handle);
+    while seconds.recv().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_snapshot_is_consistent_while_the_load_runs() {
+    let server = Server::start(|_| Reply::ok().after(100 * MS));
+    let mut handle = start(steady(&server, 500.0, 60 * SECOND), Clock::start()).unwrap();
+    handle.samples().recv().await.unwrap();
+    let first = handle.snapshot().await;
+    let Flow { planned, started, dropped, completed, .. } = first.flow;
+    assert_eq!(planned, started + dropped);
+    assert!(first.flow.in_flight() > 0 && completed > 0);
+    assert_eq!(first.ledger.values().flat_map(BTreeMap::values).sum::<u64>(), completed);
+    handle.samples().recv().await.unwrap();
+    let last = handle.stop(SECOND).await;
+    assert_balanced(&last);
+    assert!(last.flow.planned > planned);
+    // what was settled then has not changed since
+    let from = first.started_at;
+    assert_eq!(first.between(from, from + 500 * MS).flow(None), last.between(from, from + 500 * MS).flow(None));
+}
+
+#[tokio::test]
+async fn a_factor_of_zero_stops_the_arrivals_until_another_one_is_set() {
+    let server = Server::start(|_| Reply::ok());
+    let mut handle = start(steady(&server, 100.0, 60 * SECOND), Clock::start()).unwrap();
+    handle.samples().recv().await.unwrap();
+    handle.set_factor(0.0);
+    let stopped = handle.snapshot().await.flow.planned;
+    handle.samples().recv().await.unwrap();
+    handle.samples().recv().await.unwrap();
+    assert_eq!(handle.snapshot().await.flow.planned, stopped);
+    handle.set_factor(2.0);
+    handle.samples().recv().await.unwrap();
+    let doubled = handle.samples().recv().await.unwrap();
+    assert_eq!(doubled.planned, 200);
+    assert_balanced(&handle.stop(SECOND).await);
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let elsewhere = Server::start(|_| Reply::ok());
+    let location = format!("location: http://{}/\r\n", elsewhere.address());
+    let server = Server::start(move |_| Reply { headers: location.clone(), ..Reply::status(302) });
+    let summary = run(steady(&server, 50.0, SECOND / 2)).await;
+    assert_eq!(statuses(&summary), BTreeMap::from([("302".to_owned(), 25)]));
+    assert_eq!(summary.flow.unexpected, 25);
+    assert_eq!((elsewhere.counts.connections(), server.counts.received()), (0, 25));
+}
+
+#[tokio::test]
+async fn a_connection_closed_between_requests_is_seen_before_it_is_used() {
+    let server = Server::start(|_| Reply::ok().then(Then::Close));
+    let summary = run(steady(&server, 50.0, SECOND)).await;
+    // a close that races with the next request is an error of its own class; nothing is sent twice
+    let stale = summary.errors.get(&ErrorClass::Stale).copied().unwrap_or(0);
+    assert_eq!(summary.errors.values().sum::<u64>(), stale);
+    assert_eq!(summary.flow.completed, server.counts.received());
+    assert!(stale <= 2, "{stale} of 50 requests were sent on connections that had been closed for 20 ms");
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_alive_and_a_low_rate_needs_few() {
+    let server = Server::start(|_| Reply::ok());
+    let summary = run(steady(&server, 100.0, SECOND)).await;
+    assert_eq!(summary.flow.completed, 100);
+    // one would do; when the machine is busy, answers come late and others are opened
+    assert!(server.counts.connections() <= 50, "{}", server.counts.connections());
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_as_asked_for_is_an_error() {
+    let server = Server::start(|seen| Reply { body: format!("{{\"quantity\":{}}}", seen.number % 2), ..Reply::ok() });
+    let mut spec = steady(&server, 100.0, SECOND / 2);
+    spec.requests[0].expect.json = BTreeMap::from([("/quantity".to_owned(), serde_json::json!(1))]);
+    let summary = run(spec).await;
+    assert_eq!(summary.errors, BTreeMap::from([(ErrorClass::Check, 25)]));
+    assert_eq!((summary.flow.completed, summary.flow.unexpected), (50, 25));
+}
+
+#[tokio::test]
+async fn every_started_request_carries_an_id_of_its_own() {
+    let server = Server::start(|_| Reply::ok());
+    let mut spec = steady(&server, 200.0, SECOND / 2);
+    spec.request_id_prefix = Some("run-7-".to_owned());
+    let summary = run(spec).await;
+    let seen: BTreeSet<String> = server.counts.seen().into_iter().filter_map(|seen| seen.id).collect();
+    assert_eq!(seen, (1..=summary.flow.started).map(|number| format!("run-7-{number}")).collect());
+}
+
+#[tokio::test]
+async fn a_fixed_number_of_connections_goes_as_fast_as_the_server_and_hides_a_stall_l01() {
+    let server = Server::start(|seen| {
+        let stalled = (300 * MS..600 * MS).contains(&seen.at);
+        Reply::ok().after(if stalled { 600 * MS - seen.at } else { Duration::ZERO })
+    });
+    let mut spec = steady(&server, 1.0, SECOND);
+    spec.model = Model::Connections { count: 4 };
+    let summary = run(spec).await;
+    assert_eq!(server.counts.connections(), 4);
+    assert_eq!((summary.flow.completed, summary.flow.dropped), (server.counts.received(), 0));
+    assert!(summary.flow.completed > 500, "{:?}", summary.flow);
+    // the closed model is honest about what it is: it cannot see the stall in p99, only in the maximum
+    let latency = summary.whole().latency(None).unwrap();
+    assert!(latency.quantile(0.99).unwrap() < 100 * MS && latency.max().unwrap() >= 250 * MS);
+}
+
+#[test]
+fn specs_that_make_no_sense_are_refused() {
+    let target = Target::resolve("http://127.0.0.1:1", Reach::Loopback).unwrap();
+    let refused = |change: &dyn Fn(&mut Spec)| {
+        let mut spec = Spec::new("test", target.clone(), Model::steady(1.0, 1), vec![RequestTemplate::get("/")]);
+        change(&mut spec);
+        start(spec, Clock::start()).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert!(refused(&|spec| spec.requests.clear()).contains("no request"));
+    assert!(refused(&|spec| spec.requests[0].weight = 0).contains("weight"));
+    assert!(refused(&|spec| spec.requests.push(RequestTemplate::get("/"))).contains("two requests"));
+    assert!(refused(&|spec| spec.timeout = Duration::ZERO).contains("timeout"));
+    assert!(refused(&|spec| spec.model = Model::steady(-1.0, 1)).contains("negative"));
+    assert!(refused(&|spec| spec.model = Model::steady(1.0, 0)).contains("max-in-flight"));
+    assert!(refused(&|spec| spec.model = Model::Connections { count: 0 }).contains("connections"));
+}
+
+#[tokio::test]
+async fn the_command_tells_every_second_and_reports_for_machines() {
+    let server = Server::start(|_| Reply::ok());
+    let url = format!("http://{}/items?all", server.address());
+    let pace = command::Pace::Rate { rate: 100.0, ramp: SECOND, arrivals: Arrivals::Poisson, max_in_flight: None };
+    let options = command::Options::new(url, pace, 2 * SECOND);
+    let mut planned = 0;
+    let summary =
+        command::run(&options, Clock::start(), |second| planned += second.planned, std::future::pending()).await;
+    let summary = summary.unwrap();
+    assert_balanced(&summary);
+    assert_eq!((planned, summary.flow.planned), (server.counts.received(), server.counts.received()));
+    assert!((100..200).contains(&planned), "{planned}");
+    assert!(server.counts.seen().iter().all(|seen| seen.line == "GET /items?all HTTP/1.1"));
+    let report = command::Report::from(&summary);
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["requests"][0]["statuses"]["200"], planned);
+    assert!(json["latency-us"]["p99"].as_u64().unwrap() <= json["latency-us"]["max"].as_u64().unwrap());
+    assert_eq!(serde_json::from_value::<command::Report>(json).unwrap(), report);
+}
+
+#[tokio::test]
+async fn an_interrupted_command_cancels_and_still_reports() {
+    let server = Server::start(|_| Reply::ok().after(60 * SECOND));
+    let url = format!("http://{}", server.address());
+    let options = command::Options::new(url, command::Pace::Connections(2), 60 * SECOND);
+    let (interrupt, interrupted) = tokio::sync::oneshot::channel();
+    let mut interrupt = Some(interrupt);
+    let progress = |_: &Second| {
+        interrupt.take().map(|interrupt| interrupt.send(()));
+    };
+    let summary = command::run(&options, Clock::start(), progress, async { drop(interrupted.await) }).await.unwrap();
+    assert_balanced(&summary);
+    assert_eq!((summary.flow.started, summary.flow.cancelled), (2, 2));
+}
