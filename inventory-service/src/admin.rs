@@ -106,11 +106,11 @@ async fn show_faults(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn turn_on(State(admin): State<Arc<Admin>>, headers: HeaderMap, body: Body) -> Response {
-    match read_json::<Switches>(&headers, body, SWITCH_LIMITS).await {
-        Ok(switches) => {
-            admin.faults.turn_on(switches);
-            Json(admin.faults.show()).into_response()
-        }
+    let switches = read_json::<Switches>(&headers, body, SWITCH_LIMITS).await;
+    let turned = switches
+        .and_then(|switches| admin.faults.turn_on(switches).map_err(|error| Problem::bad_request(error.to_string())));
+    match turned {
+        Ok(()) => Json(admin.faults.show()).into_response(),
         Err(problem) => refused(&problem),
     }
 }

@@ -212,3 +212,18 @@ fn connect_error(errno: Errno) -> ErrorClass {
         _ => ErrorClass::Connect,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exhausted_ports_and_descriptors_are_the_clients_fault_l14() {
+        for errno in [Errno::ADDRNOTAVAIL, Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(connect_error(errno), ErrorClass::Client);
+        }
+        assert_eq!(connect_error(Errno::CONNREFUSED), ErrorClass::Connect);
+        assert_eq!(connect_error(Errno::HOSTUNREACH), ErrorClass::Connect);
+        assert_eq!(connect_error(Errno::TIMEDOUT), ErrorClass::Timeout);
+    }
+}

@@ -8,6 +8,7 @@
 //!          └ schedule     poller, deadline └─► recorder ─► distribution, ledger ─► summary
 //! ```
 
+pub mod command;
 mod connection;
 mod deadline;
 mod distribution;

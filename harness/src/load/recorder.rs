@@ -355,3 +355,54 @@ impl Slot {
 fn timing(cell: &mut Option<Box<Timing>>, precision: Precision) -> &mut Timing {
     cell.get_or_insert_with(|| Box::new(Timing::new(precision)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_for_any_duration_and_nothing_is_lost() {
+        let mut recorder = Recorder::new(2);
+        let (step, count) = (Duration::from_millis(125), 60_000_u32);
+        for number in 0..count {
+            let (request, intended) = (number as usize % 2, step * number);
+            recorder.started(request, intended, intended);
+            let (started, ended) = (intended, intended + Duration::from_micros(u64::from(number)));
+            recorder.ended(&Ended { request, intended, started, ended, status: Status::Code(200), error: None });
+            recorder.settle(intended);
+        }
+        let slots = recorder.slots();
+        assert!(slots.len() <= SLOT_LIMIT, "{}", slots.len());
+        assert!(slots.windows(2).all(|pair| pair[0].to <= pair[1].from));
+        let sum: u64 = slots.iter().flat_map(|slot| &slot.flows).map(|flow| flow.completed).sum();
+        assert_eq!((sum, recorder.totals.flow().completed), (u64::from(count), u64::from(count)));
+        let mut latency = Distribution::new(Precision::Coarse);
+        slots.iter().flat_map(|slot| &slot.cells).for_each(|cell| latency.add_packed(&cell.latency));
+        assert_eq!((latency.count(), latency.max()), (u64::from(count), Some(Duration::from_micros(59_999))));
+    }
+
+    #[test]
+    fn a_request_belongs_to_the_slot_of_its_intended_start_however_late_it_ends() {
+        let mut recorder = Recorder::new(1);
+        let at = Duration::from_millis;
+        recorder.started(0, at(100), at(100));
+        recorder.started(0, at(300), at(310));
+        recorder.dropped(0, at(400));
+        recorder.settle(at(9_000));
+        assert!(recorder.settled.is_empty(), "a slot with a request in flight is not settled");
+        let ended = |intended, ended| Ended {
+            request: 0,
+            intended,
+            started: intended,
+            ended,
+            status: Status::Code(503),
+            error: Some(ErrorClass::Status),
+        };
+        recorder.ended(&ended(at(300), at(8_000)));
+        recorder.ended(&ended(at(100), at(8_500)));
+        recorder.settle(at(9_000));
+        let flows: Vec<Flow> = recorder.settled.iter().map(|slot| slot.flows[0]).collect();
+        let flow = Flow { planned: 1, started: 1, completed: 1, unexpected: 1, ..Flow::default() };
+        assert_eq!(flows, [flow, Flow { planned: 2, dropped: 1, ..flow }]);
+    }
+}

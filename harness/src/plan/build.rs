@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::reach;
+use super::{bound, reach};
 use super::timeline::{FaultStep, Schedule};
 use crate::condition::Condition;
 use crate::expect::{
-    Agreement, Alert, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric, Mode, Notification,
-    Objective, Observer, Others, Quantifier, Resolved, Target, WantedState,
+    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric, Mode, Notification,
+    Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
 };
 use crate::fault::{Fault, Misbehaviour, ProcessAction};
 use crate::load;
@@ -127,18 +127,25 @@ pub struct Refused {
     pub message: String,
 }
 
-/// Builds the plan.
+/// Builds the plan. `scaled` is `config` with all durations divided; bounds are computed from it.
 ///
 /// # Errors
 /// For kinds of faults or expectations that the harness reads and cannot do, and for queries that cannot be scaled.
-pub fn build(loaded: &Loaded, config: &ConfigSet, stack: PathBuf, scale: Scale) -> Result<Plan, Vec<Refused>> {
-    let builder = Builder { loaded, config, scale };
+pub fn build(
+    loaded: &Loaded,
+    config: &ConfigSet,
+    scaled: &ConfigSet,
+    stack: PathBuf,
+    scale: Scale,
+) -> Result<Plan, Vec<Refused>> {
+    let builder = Builder { loaded, config, scaled, scale };
     builder.plan(stack)
 }
 
 struct Builder<'a> {
     loaded: &'a Loaded,
     config: &'a ConfigSet,
+    scaled: &'a ConfigSet,
     scale: Scale,
 }
 
@@ -284,7 +291,7 @@ impl Builder<'_> {
     fn metric(&self, written: &model::Metric) -> Result<Metric, Refused> {
         let scaled = promql::scale(written.query.get(), self.scale, &self.config.prometheus.context())
             .map_err(|error| self.refuse(&written.query, error.to_string()))?;
-        let reach = reach::of_query(self.config, &scaled.text);
+        let reach = reach::of_query(self.scaled, &scaled.text);
         Ok(Metric {
             query: scaled.text,
             written: written.query.get().clone(),
@@ -297,14 +304,32 @@ impl Builder<'_> {
     fn reach_of(&self, what: &Expectation) -> Duration {
         match what {
             Expectation::Metric(metric) => metric.reach,
-            Expectation::Alert(alert) => reach::of_alert(self.config, &alert.name),
-            Expectation::Notification(notification) => reach::of_alert(self.config, &notification.alert),
+            Expectation::Alert(alert) => reach::of_alert(self.scaled, &alert.name),
+            Expectation::Notification(notification) => reach::of_alert(self.scaled, &notification.alert),
             _ => Duration::ZERO,
         }
     }
 
-    fn bound(&self, _alert: &str, _labels: &Labels) -> Option<crate::expect::AlertBound> {
-        None
+    /// What the configuration allows an alert, in real time; of several rules of one name the widest.
+    fn bound(&self, alert: &str, labels: &Labels, receiver: Option<&str>) -> Option<AlertBound> {
+        let bounds = bound::bounds(self.scaled, alert, labels, bound::Conditions::default());
+        let widest = bounds.iter().max_by_key(|bound| bound.firing.ceiling)?;
+        let route = widest.routes.iter().find(|route| receiver.is_none_or(|name| route.receiver == name));
+        let span = |interval: bound::Interval| Span { floor: interval.floor, ceiling: interval.ceiling };
+        let after = |whole: bound::Interval, part: bound::Interval| Span {
+            floor: whole.floor.saturating_sub(part.floor),
+            ceiling: whole.ceiling.saturating_sub(part.ceiling),
+        };
+        let resolved_delivery = route.and_then(|route| route.resolved_notified);
+        Some(AlertBound {
+            firing: span(widest.firing),
+            delivery: route.map(|route| after(route.notified, widest.firing)).unwrap_or_default(),
+            resolved: span(widest.resolved),
+            resolved_delivery: resolved_delivery.map(|it| after(it, widest.resolved)).unwrap_or_default(),
+            pending_for: widest.firing.floor.saturating_sub(widest.pending.floor),
+            evaluation: self.scaled.prometheus.evaluation_interval,
+            scrape: self.scaled.prometheus.scrape_interval,
+        })
     }
 
     fn alert(&self, written: &model::AlertExpectation) -> Alert {
@@ -313,7 +338,7 @@ impl Builder<'_> {
         };
         let labels = labels(&written.labels);
         Alert {
-            bound: self.bound(written.name.get(), &labels),
+            bound: self.bound(written.name.get(), &labels, None),
             name: written.name.get().clone(),
             labels,
             annotations: self::labels(&written.annotations),
@@ -331,7 +356,7 @@ impl Builder<'_> {
     fn notification(&self, written: &model::NotificationExpectation) -> Notification {
         let labels = labels(&written.labels);
         Notification {
-            bound: self.bound(written.alert.get(), &labels),
+            bound: self.bound(written.alert.get(), &labels, Some(written.receiver.get())),
             receiver: written.receiver.get().clone(),
             alert: written.alert.get().clone(),
             labels,

@@ -76,6 +76,14 @@ pub struct Injected {
     silence: Option<String>,
 }
 
+impl Injected {
+    /// A fault whose injection was called and whose end nobody waited for: good enough to revert it.
+    #[must_use]
+    pub fn presumed(id: &str, fault: &Fault, at: Stamp) -> Self {
+        Self { fault: fault.clone(), id: id.to_owned(), injected: at, hits: 0, pid: None, silence: None }
+    }
+}
+
 impl Actuator {
     /// Injects a fault and proves that it bites.
     ///

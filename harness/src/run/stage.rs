@@ -132,11 +132,30 @@ pub async fn build(plan: &Plan, config: &ConfigSet, place: &Place, sink: &Sink) 
     Ok(Built { running, inbox: Arc::new(inbox), mail, rendered, clients, target })
 }
 
+impl Built {
+    /// What the task that starts the components needs.
+    #[must_use]
+    pub fn share(&self) -> Unlit {
+        Unlit {
+            running: Arc::clone(&self.running),
+            config: self.rendered.config.clone(),
+            prometheus: self.clients.prometheus.clone(),
+        }
+    }
+}
+
+/// What is needed to start a stage.
+pub struct Unlit {
+    running: Arc<Running>,
+    config: ConfigSet,
+    prometheus: Prometheus,
+}
+
 /// Starts the components, plants the seed data and waits for the gates. Returns when the first target was up.
 ///
 /// # Errors
 /// The component or the gate that failed.
-pub async fn light(built: &Built, plan: &Plan, sink: &Sink) -> Result<Option<Stamp>, Broken> {
+pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Option<Stamp>, Broken> {
     built.running.start_all().await.map_err(|error| Broken::start(&error))?;
     let allocation = built.running.allocation();
     let spec = allocation.prepared().spec();
@@ -146,8 +165,8 @@ pub async fn light(built: &Built, plan: &Plan, sink: &Sink) -> Result<Option<Sta
     let plant = async {
         seed::plant(&base, &spec.seed).await.map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))
     };
-    let gate = gate(plan, &built.rendered.config, spec);
-    let ((), first) = tokio::try_join!(plant, gate.pass(&built.clients.prometheus, sink.clock()))?;
+    let gate = gate(plan, &built.config, spec);
+    let ((), first) = tokio::try_join!(plant, gate.pass(&built.prometheus, sink.clock()))?;
     // one more scrape, so that counters before the load include the seeding
     tokio::time::sleep(gate.scrape * 2).await;
     Ok(first)
@@ -193,11 +212,12 @@ pub fn scrape_of(config: &ConfigSet, spec: &Spec) -> Duration {
 fn rewrite(plan: &Plan, config: &ConfigSet, allocation: &Allocation, inbox: &Inbox) -> Result<Rendered, Broken> {
     let scale = Scale::new(plan.scale).map_err(|error| Broken::new(Reason::InvalidScenario, error.to_string()))?;
     let addresses = addresses(allocation);
-    let shapes = BTreeSet::from(Shape::ALL);
+    let shapes =
+        BTreeSet::from([Shape::Webhook, Shape::Slack, Shape::PagerDuty, Shape::Email, Shape::Opsgenie, Shape::Teams]);
     let failed = std::cell::RefCell::new(None);
     let url = |slot: &Slot| {
-        let kind = Kind::from_name(slot.shape.name()).unwrap_or(Kind::Webhook);
-        inbox.url(&slot.receiver, kind, slot.index).unwrap_or_else(|error| {
+        let (kind, index) = inbox_of(slot);
+        inbox.url(&slot.receiver, kind, index).unwrap_or_else(|error| {
             failed.replace(Some(error.to_string()));
             String::new()
         })
@@ -213,6 +233,24 @@ fn rewrite(plan: &Plan, config: &ConfigSet, allocation: &Allocation, inbox: &Inb
         Some(error) => Err(Broken::new(Reason::Provider, format!("failed to {error}"))),
         None => Ok(rendered),
     }
+}
+
+/// The inbox of an integration. Kinds that are turned into webhooks get places of their own behind the real ones.
+fn inbox_of(slot: &Slot) -> (Kind, usize) {
+    let own = Kind::from_name(&slot.kind);
+    let kind = match slot.shape {
+        Shape::Webhook => Kind::Webhook,
+        Shape::Slack => Kind::Slack,
+        Shape::PagerDuty => Kind::Pagerduty,
+        Shape::Email => Kind::Email,
+        Shape::Opsgenie => Kind::Opsgenie,
+        Shape::Teams => own.unwrap_or(Kind::Msteams),
+    };
+    if own == Some(kind) {
+        return (kind, slot.index);
+    }
+    let place = Kind::ALL.iter().position(|other| Some(*other) == own).map_or(Kind::ALL.len(), |place| place + 1);
+    (kind, slot.index + 1000 * place)
 }
 
 /// Every component's ports as the configuration may write them, by name and by number, and where they really are.

@@ -8,8 +8,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::diagnostic::{Code, Finding};
-use super::model::Generator;
-use super::{duration, quantity, suggest, text};
+use super::{form, suggest};
 
 type Schema = Map<String, Value>;
 
@@ -151,7 +150,9 @@ impl<'s> Checker<'s> {
                 )),
             },
             DeValue::Float(number) => {
-                if let Ok(number) = number.as_str().replace('_', "").parse() {
+                if let Some(number) =
+                    number.as_str().replace('_', "").parse().ok().filter(|number: &f64| number.is_finite())
+                {
                     self.range(schema, place, number);
                 }
             }
@@ -224,7 +225,7 @@ impl<'s> Checker<'s> {
         }
         let form = schema.get("x-form").and_then(Value::as_str);
         let too_short = form.is_none() && schema.get("minLength").is_some() && value.trim().is_empty();
-        if let Some(finding) = form.and_then(|form| check_form(form, place, value)) {
+        if let Some(finding) = form.and_then(|form| form::check(form, &place.path, &place.span, value)) {
             self.report(finding);
         } else if too_short {
             self.report(Finding::error(Code::InvalidValue, place.span.clone(), format!("`{}` is empty", place.path)));
@@ -347,55 +348,4 @@ fn actual_type(value: &DeValue<'_>) -> String {
         DeValue::Array(_) => "a list".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
     }
-}
-
-/// Texts with a form of their own; the names are those of `x-form` in the schema.
-fn check_form(form: &str, place: &Place, value: &str) -> Option<Finding> {
-    let problem =
-        |code: Code, message: String| Finding::error(code, place.span.clone(), format!("`{}`: {message}", place.path));
-    match form {
-        "duration" | "positive-duration" => check_duration(form, place, value),
-        "bound" | "latency-bound" | "share-bound" | "count-bound" => {
-            quantity::parse_bound(form, value).err().map(|message| problem(Code::InvalidCondition, message))
-        }
-        "name" => text::check_name(value).err().map(|message| problem(Code::InvalidName, message)),
-        "inner-path" => text::check_inner_path(value).err().map(|message| problem(Code::InvalidPath, message)),
-        "filled" => {
-            value.trim().is_empty().then(|| problem(Code::InvalidValue, "an empty text says nothing".to_owned()))
-        }
-        "url-path" => (!value.starts_with('/') || value.contains(char::is_whitespace))
-            .then(|| problem(Code::InvalidValue, format!("`{value}` is no path such as \"/api/items/{{sku}}\""))),
-        _ => {
-            let result = match form {
-                "share" => quantity::parse_share(value).map(drop),
-                "size" => quantity::parse_size(value).map(drop),
-                "data-rate" => quantity::parse_data_rate(value).map(drop),
-                "link" => text::check_link(value).map(drop),
-                "generator" => Generator::parse(value).map(drop),
-                other => unreachable!("the schema names a form that is not checked: {other}"),
-            };
-            result.err().map(|message| problem(Code::InvalidValue, message))
-        }
-    }
-}
-
-fn check_duration(form: &str, place: &Place, value: &str) -> Option<Finding> {
-    let problem = |message: String| {
-        Finding::error(Code::InvalidDuration, place.span.clone(), format!("`{}`: {message}", place.path))
-    };
-    match duration::parse(value) {
-        Ok(length) if length.is_zero() && form == "positive-duration" => {
-            Some(problem(format!("`{value}` is zero, it must be longer")))
-        }
-        Ok(_) => None,
-        Err(error @ duration::PeriodError::NoUnit(_)) => {
-            Some(problem(error.to_string()).help("write a unit: ms, s, m, h, d or w, as in \"90s\" or \"1h30m\""))
-        }
-        Err(error) => Some(problem(error.to_string())),
-    }
-}
-
-#[cfg(test)]
-pub(super) fn check_form_for_test(form: &str) {
-    let _ = check_form(form, &Place { path: "t".to_owned(), span: 0..0 }, "a text of no form");
 }

@@ -59,6 +59,7 @@ codes! {
     UnknownWindow = "unknown-window": "An expectation's window is neither a fault's id nor `baseline`, `recovery` or `run`.",
     EmptyWindow = "empty-window": "A window that has no length: faults that never overlap, or no recovery.",
     Unsatisfiable = "unsatisfiable": "No run can satisfy it: bounds cross, or the window is shorter than what it takes.",
+    WithinTooLong = "within-too-long": "More time than the window has.",
     PromiseTooTight = "promise-too-tight": "A promise tighter than the ceiling computed from the configuration; it would flake.",
     NoIntent = "no-intent": "An alert expectation that does not say when the alert must fire.",
     OverlappingFaults = "overlapping-faults": "Two faults change the same thing at the same time, so undoing one undoes the other.",
@@ -77,6 +78,7 @@ codes! {
     Logql = "logql": "A LogQL query that does not parse, or whose result does not fit what is asked of it.",
     Contradiction = "contradiction": "Two settings that exclude each other.",
     Ineffective = "ineffective": "A setting that changes nothing.",
+    Unsupported = "unsupported": "Part of the language that is read and cannot be run or judged yet.",
     Stack = "stack": "The stack or a file it names does not hold water.",
 }
 

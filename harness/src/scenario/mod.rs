@@ -14,20 +14,25 @@ mod check;
 pub mod default;
 pub mod diagnostic;
 pub mod duration;
+mod form;
+pub mod lint;
 pub mod model;
 pub mod quantity;
 pub mod render;
 pub mod schema;
 pub mod spanned;
 mod suggest;
+pub mod surroundings;
 mod syntax;
 pub mod template;
 pub mod text;
 
 pub use diagnostic::{Code, Diagnostic, Severity, has_errors};
+pub use lint::{deny_warnings, lint, lint_suite};
 pub use model::Scenario;
 pub use schema::schema;
 pub use spanned::Spanned;
+pub use surroundings::Surroundings;
 pub use template::template;
 
 use std::path::Path;

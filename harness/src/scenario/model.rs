@@ -5,20 +5,24 @@
 
 mod expectation;
 mod fault;
+mod generator;
+mod inject;
 mod load;
+mod that;
 
-pub use expectation::{
-    Agreement, AlertExpectation, Counted, Dashboard, Expectation, FIXED_WINDOWS, Heartbeat, Inhibition,
-    LoadExpectation, LogExpectation, Metric, MetricType, Mode, NotificationExpectation, Observer, Series, Shows,
-    SilenceExpectation, Target, TargetHealth, Texts, That, WantedState, Window,
+pub use expectation::{Expectation, FIXED_WINDOWS, Mode, That, Window};
+pub use fault::{Fault, Injection, SwitchCall};
+pub use generator::{Draw, Generator, Population};
+pub use inject::{
+    Bandwidth, ConfigChange, Cpu, Damage, DiskFull, Dns, Errors, FdLimit, HttpFault, Latency, LeakConnections,
+    LeakMemory, Link, LoadChange, LogFlood, Memory, Process, Reset, RollingRestart, Scale, SilencePlaced, Slow,
+    SlowMetrics, StopMetrics, Switch,
 };
-pub use fault::{
-    Bandwidth, ConfigChange, Cpu, Damage, DiskFull, Dns, Errors, Fault, FdLimit, HttpFault, Injection, Latency,
-    LeakConnections, LeakMemory, Link, LoadChange, LogFlood, Memory, Process, Reset, RollingRestart, Scale,
-    SilencePlaced, Slow, SlowMetrics, StopMetrics, Switch, SwitchCall,
-};
-pub use load::{
-    Arrivals, Closed, Draw, Expected, Generator, Journey, Load, Method, Open, Pace, Population, Request, Stage,
+pub use load::{Arrivals, Closed, Expected, Journey, Load, Method, Open, Pace, Request, Stage};
+pub use that::{
+    Agreement, AlertExpectation, Counted, Dashboard, Heartbeat, Inhibition, LoadExpectation, LogExpectation, Metric,
+    MetricType, NotificationExpectation, Observer, Series, Shows, SilenceExpectation, Target, TargetHealth, Texts,
+    WantedState,
 };
 
 use std::time::Duration;

@@ -21,7 +21,7 @@ pub(super) fn help<'a>(word: &str, what: &str, candidates: impl IntoIterator<Ite
     }
     let all: Vec<&str> = candidates.into_iter().collect();
     match all.len() {
-        0 => format!("there is no {what} at all"),
+        0 => format!("there are no {what} at all"),
         1..=16 => format!("{what}: {}", all.join(", ")),
         more => format!("{what}: {}, and {} more", all[..12].join(", "), more - 12),
     }

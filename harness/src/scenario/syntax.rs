@@ -98,6 +98,9 @@ fn check_depth(text: &str) -> Result<(), Finding> {
 
 fn finding(error: &toml::de::Error, text: &str, table: &DeTable<'_>) -> Finding {
     let span = error.span().unwrap_or_default();
+    if span.is_empty() && error.message().starts_with("string values must be quoted") {
+        return Finding::error(Code::Syntax, span, "a value is missing");
+    }
     if error.message() != "duplicate key" {
         return Finding::error(Code::Syntax, span, error.message());
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::diagnostic::Code;
 use super::model::{Arrivals, Draw, Generator, Injection, Method, Pace, Population, That, Window};
-use super::{Loaded, load, load_text};
+use super::render::{Colour, render};
+use super::{Loaded, Surroundings, lint, lint_suite, load, load_text};
 
 /// The example of the design page, word for word.
 const EXAMPLE: &str = include_str!("../../../tests/fixtures/lint/clean-database-outage.toml");
@@ -186,6 +187,177 @@ fn every_form_in_the_schema_is_checked() {
     forms(super::schema(), &mut found);
     assert!(found.len() > 50, "{}", found.len());
     for form in found {
-        super::check::check_form_for_test(&form);
+        let _ = super::form::check(&form, "t", &(0..0), "a text of no form");
+    }
+}
+
+/// The file that editors read; `UPDATE_SCHEMAS=1 cargo test -p harness --lib schema` rewrites it.
+#[test]
+fn the_schema_file_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/scenario.schema.json");
+    let generated = format!("{:#}\n", super::schema());
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == generated, "stale: run `UPDATE_SCHEMAS=1 cargo test -p harness --lib the_schema_file_is_fresh`");
+}
+
+/// A keyword that only editors knew would be a rule that the harness does not keep.
+#[test]
+fn the_schema_says_nothing_that_the_reader_does_not_check() {
+    const CHECKED: [&str; 14] = [
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "minItems",
+        "maxItems",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "enum",
+        "const",
+        "x-form",
+        "$ref",
+    ];
+    const STRUCTURE: [&str; 4] = ["oneOf", "anyOf", "allOf", "definitions"];
+    // A pattern and a least length stand beside a form, which is stricter; a format is an integer's size.
+    const PROSE: [&str; 8] =
+        ["description", "default", "examples", "title", "$schema", "pattern", "minLength", "format"];
+    fn keywords<'s>(schema: &'s serde_json::Value, found: &mut Vec<&'s str>) {
+        let Some(object) = schema.as_object() else { return };
+        for (key, value) in object {
+            found.push(key);
+            match key.as_str() {
+                "properties" | "definitions" => {
+                    value.as_object().unwrap().values().for_each(|below| keywords(below, found));
+                }
+                "items" | "additionalProperties" => keywords(value, found),
+                "oneOf" | "anyOf" | "allOf" => {
+                    value.as_array().unwrap().iter().for_each(|below| keywords(below, found))
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    keywords(super::schema(), &mut found);
+    assert!(found.len() > 500);
+    for key in found {
+        assert!([&CHECKED[..], &STRUCTURE, &PROSE].iter().any(|known| known.contains(&key)), "{key}");
+    }
+}
+
+#[test]
+fn two_scenarios_of_one_name_are_refused_with_both_files_b46() {
+    let scenario = |file: &str| {
+        load_text(file, "name = \"a\"\n[[expect]]\nduring = \"run\"\nthat.target = { job = \"j\" }\n").unwrap()
+    };
+    let found = lint_suite(&[scenario("one.toml"), scenario("two.toml")]);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].code, found[0].location.file.as_str()), (Code::DuplicateName, "two.toml"));
+    let shown = render(&found[0], "", Colour::Off);
+    assert!(shown.contains("first here: one.toml:1:8"), "{shown}");
+}
+
+#[test]
+fn a_stack_file_outside_of_the_project_and_a_symlink_loop_are_refused_b19() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("project");
+    fs::create_dir(&root).unwrap();
+    fs::write(folder.path().join("outside.toml"), "").unwrap();
+    std::os::unix::fs::symlink("loop.toml", root.join("loop.toml")).unwrap();
+    let surroundings = Surroundings { root: Some(root.clone()), ..Surroundings::default() };
+    for (file, message) in [("../outside.toml", "leads out"), ("loop.toml", "os error 40")] {
+        let text = format!(
+            "name = \"a\"\n[stack]\nfile = \"{file}\"\n[[expect]]\nduring = \"run\"\nthat.target = {{ job = \"j\" }}\n"
+        );
+        let path = root.join("a.toml");
+        fs::write(&path, text).unwrap();
+        let found = lint(&load(&path).unwrap(), &surroundings);
+        assert_eq!((found.len(), found[0].code), (1, Code::InvalidPath));
+        assert!(found[0].message.contains(message), "{}", found[0].message);
+    }
+}
+
+#[test]
+fn diagnostics_are_json_for_machines() {
+    let found = load_text("t.toml", "name = 5\n").unwrap_err();
+    let json = super::diagnostic::to_json(&found);
+    assert_eq!(json[0]["code"], "wrong-type");
+    assert_eq!(json[0]["severity"], "error");
+    assert_eq!(json[0]["location"], serde_json::json!({ "file": "t.toml", "line": 1, "column": 8 }));
+    assert_eq!(json[0]["end"]["column"], 9);
+}
+
+#[test]
+fn colours_are_written_only_when_asked_for() {
+    let found = load_text("t.toml", "name = 5\n").unwrap_err();
+    assert!(!render(&found[0], "name = 5\n", Colour::Off).contains('\u{1b}'));
+    assert!(render(&found[0], "name = 5\n", Colour::On).contains('\u{1b}'));
+}
+
+/// X01 for terminals: a file cannot move the cursor of whoever reads its errors.
+#[test]
+fn escape_sequences_in_a_file_do_not_reach_the_terminal() {
+    let text = "name = \"a\"\n\"\\u001b[2J\" = 1\nsummary = \"\u{7}\"\n[[expect]]\nduring = 5\n";
+    for diagnostic in load_text("t\u{1b}[2J.toml", text).unwrap_err() {
+        let shown = render(&diagnostic, text, Colour::Off);
+        assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown:?}");
+    }
+}
+
+/// Reads, lints and renders; the claim is that it returns.
+fn swallow(text: &str) {
+    match load_text("t.toml", text) {
+        Ok(loaded) => {
+            for diagnostic in lint(&loaded, &Surroundings::default()) {
+                assert!(render(&diagnostic, text, Colour::Off).starts_with("t.toml:"));
+            }
+        }
+        Err(found) => {
+            assert!(!found.is_empty());
+            found.iter().for_each(|diagnostic| assert!(render(diagnostic, text, Colour::On).contains("t.toml")));
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC*") {
+        swallow(&text);
+    }
+
+    #[test]
+    fn no_toml_like_text_makes_the_reader_panic(text in "([a-z.\"'\\[\\]{}=,#\n0-9 -]|name|expect|\\[\\[|\\]\\]|nan|that|ü|\u{1F600}){0,80}") {
+        swallow(&text);
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        fs::write(&path, &bytes).unwrap();
+        if let Err(found) = load(&path) {
+            proptest::prop_assert!(!found.is_empty());
+        }
+    }
+
+    #[test]
+    fn no_damage_to_a_scenario_makes_the_reader_panic(
+        cut in 0.0..1.0_f64, length in 0_usize..40, paste in "[\"'=\\[\\]{}.,0-9a-z\n -]{0,8}|ü|nan|inf|-1s|0s", from in 0.0..1.0_f64,
+    ) {
+        const WHOLE: &str = include_str!("../../../tests/fixtures/lint/clean-everything.toml");
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a text")]
+        let at = |share: f64| (share * WHOLE.len() as f64) as usize;
+        let (cut, from) = (at(cut), at(from));
+        let end = (cut + length).min(WHOLE.len());
+        swallow(&format!("{}{paste}{}", &WHOLE[..cut], &WHOLE[end..]));
+        let until = (from + length).min(WHOLE.len());
+        swallow(&format!("{}{}{}", &WHOLE[..cut], &WHOLE[from..until], &WHOLE[end..]));
     }
 }

@@ -90,6 +90,22 @@ pub fn check_inner_path(text: &str) -> Result<(), String> {
     }
 }
 
+/// Whether a path can be a stack's description: relative, and a TOML file.
+///
+/// # Errors
+/// In words.
+pub fn check_stack_path(text: &str) -> Result<(), String> {
+    use std::path::Path;
+    let path = Path::new(text);
+    if path.is_absolute() {
+        return Err(format!("`{text}` is absolute; write it relative to the scenario"));
+    }
+    if text.contains('\0') || path.extension().is_none_or(|extension| extension != "toml") {
+        return Err(format!("`{text}` is no stack description such as \"../stack/stack.toml\""));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,9 +4,11 @@
 //! * [`session`] owns what a run creates: [`journal`] (on disk before it exists), [`reaper`] (removes it when the harness
 //!   dies), [`sweep`] (removes what dead runs left).
 //! * [`local`] runs components as child processes; [`debian`] gets their programs where they are not on `PATH`.
+//! * [`doctor`] says what this machine has for all that.
 //! * [`notice`] is what the stack tells while it works.
 
 pub mod debian;
+pub mod doctor;
 pub mod journal;
 pub mod local;
 pub mod notice;
@@ -20,5 +22,7 @@ pub mod session;
 pub mod spec;
 pub mod sweep;
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod testing;

@@ -19,6 +19,8 @@ pub mod http;
 pub mod loki;
 mod number;
 pub mod prometheus;
+#[cfg(test)]
+mod wire;
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ CREATE TABLE items (
 
 CREATE TABLE reservations (
     id       TEXT    NOT NULL PRIMARY KEY,
-    sku      TEXT    NOT NULL REFERENCES items (sku) ON DELETE RESTRICT,
+    sku      TEXT    NOT NULL REFERENCES items (sku),
     quantity INTEGER NOT NULL CHECK (quantity > 0)
 ) STRICT, WITHOUT ROWID;
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::endpoint::{self, UNMATCHED};
 use crate::store::Store;
 use crate::telemetry::logs::{Level, Logs};
 use settings::Switches;
@@ -108,7 +109,12 @@ impl Faults {
     }
 
     /// Turns on, or replaces, what `switches` names; the others stay as they are.
-    pub fn turn_on(&self, switches: Switches) {
+    ///
+    /// # Errors
+    /// When a switch is meant for a route that does not exist, and would never bite.
+    pub fn turn_on(&self, switches: Switches) -> Result<(), UnknownRoute> {
+        check_route(switches.errors.as_ref().and_then(|errors| errors.route.as_deref()))?;
+        check_route(switches.slow.as_ref().and_then(|slow| slow.route.as_deref()))?;
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         let Switches { errors, slow, leak_memory, leak_connections, stop_metrics, slow_metrics, log_flood } = switches;
         let old = &mut active.switches;
@@ -132,11 +138,15 @@ impl Faults {
             active.switches.log_flood = Some(settings);
         }
         self.changed(&active);
+        Ok(())
     }
 
     /// Turns one switch off, or all of them.
     pub fn turn_off(&self, kind: Option<Kind>) {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        if active.switches == Switches::default() {
+            return;
+        }
         for kind in Kind::ALL.into_iter().filter(|each| kind.is_none_or(|kind| kind == *each)) {
             match kind {
                 Kind::Errors => active.switches.errors = None,
@@ -215,6 +225,20 @@ impl Faults {
         self.any.store(active.switches != Switches::default(), Ordering::Relaxed);
         let text = serde_json::to_string(&active.switches).unwrap_or_default();
         self.logs.event(Level::Warn, "faults_changed", "fault switches were turned", &[("active", &text)]);
+    }
+}
+
+/// A route template that no endpoint has.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no route `{0}`; a route is written as its template, such as /api/items/{{sku}}")]
+pub struct UnknownRoute(String);
+
+fn check_route(route: Option<&str>) -> Result<(), UnknownRoute> {
+    match route {
+        Some(route) if endpoint::route_label(Some(route)) == UNMATCHED && route != UNMATCHED => {
+            Err(UnknownRoute(route.to_owned()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -37,6 +37,15 @@ impl fmt::Display for ScaleProblem {
     }
 }
 
+impl fmt::Display for Caveat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.subject.is_empty() {
+            write!(f, "{}: ", self.subject)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
 impl Caveat {
     /// A caveat about the whole run.
     #[must_use]

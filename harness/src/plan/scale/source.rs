@@ -316,3 +316,91 @@ fn normal(path: &Path) -> PathBuf {
 pub fn rules_from_text(path: &Path, text: &str) -> Result<Vec<rule::RuleGroup>, ConfigError> {
     rule::parse(&from_text(path, text.to_owned())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    const RULE: &str = "groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]\n";
+    const MANAGER: &str = "route: {receiver: a}\nreceivers: [{name: a}]\ntemplates: ['*.tmpl']\n";
+
+    #[test]
+    fn rule_files_and_templates_are_found_and_keep_their_places() {
+        let folder = folder(&[
+            (
+                "prometheus/prometheus.yml",
+                "rule_files: ['rules/*.yml', /etc/prometheus/more/b.yml, ../shared/c?.yml, none/*.yml]\n",
+            ),
+            ("prometheus/rules/a.yml", RULE),
+            ("prometheus/rules/a.yaml", "not: loaded\n"),
+            ("prometheus/more/b.yml", RULE),
+            ("shared/c1.yml", RULE),
+            ("alertmanager/alertmanager.yml", MANAGER),
+            ("alertmanager/page.tmpl", "{{ define \"x\" }}{{ end }}"),
+        ]);
+        let at = |path: &str| folder.path().join(path);
+        let paths = ConfigPaths {
+            prometheus: at("prometheus/prometheus.yml"),
+            alertmanager: Some(at("alertmanager/alertmanager.yml")),
+        };
+        let set = read(&paths).unwrap();
+        let places: Vec<String> =
+            set.prometheus.rule_files.iter().map(|file| file.relative.display().to_string()).collect();
+        assert_eq!(places, ["prometheus/rules/a.yml", "prometheus/more/b.yml", "shared/c1.yml"]);
+        let manager = set.alertmanager.unwrap();
+        assert_eq!(manager.templates[0].relative, Path::new("alertmanager/page.tmpl"));
+        assert_eq!(set.prometheus.alerts().count(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_file_and_line() {
+        let cases = [
+            ("a: [1\nb: 2\n", "prometheus.yml:2"),
+            ("scrape_configs:\n  - job_name: a\n    scrape_interval: 5\n", "prometheus.yml:3"),
+            ("global: {scrape_interval: 0s}\n", "longer than zero"),
+            ("scrape_configs: [{static_configs: []}]\n", "needs a `job_name`"),
+            ("", "is empty"),
+            ("a: 1\n---\nb: 2\n", "prometheus.yml:3"),
+            ("x: {{ .Values.y }}\n", "helm template"),
+        ];
+        for (text, expected) in cases {
+            let folder = folder(&[("prometheus.yml", text)]);
+            let error = read(&ConfigPaths { prometheus: folder.path().join("prometheus.yml"), alertmanager: None })
+                .unwrap_err();
+            assert!(error.to_string().contains(expected), "{text:?}: {error}");
+        }
+        let missing = read(&ConfigPaths { prometheus: "/nowhere/p.yml".into(), alertmanager: None }).unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/p.yml"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_named_by_offset_b11() {
+        let folder = folder(&[]);
+        std::fs::write(folder.path().join("p.yml"), b"a: \xff\n").unwrap();
+        let error = read(&ConfigPaths { prometheus: folder.path().join("p.yml"), alertmanager: None }).unwrap_err();
+        assert!(error.to_string().contains("byte 3"), "{error}");
+    }
+
+    #[test]
+    fn an_expression_that_is_no_promql_is_named_by_its_line_b21() {
+        let text = "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: rate(x)\n";
+        let error = rules_from_text(Path::new("r.yml"), text).unwrap_err();
+        assert_eq!(error.location().line, 5);
+    }
+
+    #[test]
+    fn prometheus_templates_are_no_helm_templates() {
+        let text = "groups: [{name: g, rules: [{alert: A, expr: up == 0, annotations: {s: '{{- if eq $labels.a \"b\" }}{{ $value }}{{ end }}'}}]}]\n";
+        assert_eq!(rules_from_text(Path::new("r.yml"), text).unwrap().len(), 1);
+    }
+}

@@ -182,6 +182,8 @@ impl Node {
     }
 }
 
+type Entries = (Vec<(Node, Node)>, usize, Flow);
+
 struct Builder<'a> {
     file: &'a str,
     text: &'a str,
@@ -263,7 +265,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn mapping(&mut self, start: usize, depth: usize) -> Result<(Vec<(Node, Node)>, usize, Flow), YamlError> {
+    fn mapping(&mut self, start: usize, depth: usize) -> Result<Entries, YamlError> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         loop {
             let (event, span) = self.next()?.ok_or_else(|| self.error(start, "unexpected end of the file"))?;

@@ -183,6 +183,11 @@ impl<'a> Debian<'a> {
     }
 }
 
+/// The program of a package that is unpacked in the cache below `home` and whole.
+pub(super) fn cached(home: &Path, wanted: &DebianPackage) -> Option<Package> {
+    package(wanted, cache::find(home, wanted)?).ok()
+}
+
 /// Whether a package that is not in the cache may be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fetch {

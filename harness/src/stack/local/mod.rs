@@ -11,6 +11,7 @@ mod running;
 mod supervisor;
 
 pub use self::allocation::{Allocation, AllocationError, Reader, Redactor, Secret};
+pub(super) use self::prepare::on_path;
 pub use self::prepare::{Build, Located, PrepareError, Prepared, Wanted};
 pub use self::running::{Running, StartError, State};
 

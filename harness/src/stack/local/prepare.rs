@@ -22,6 +22,9 @@ use crate::stack::spec::{Component, DebianPackage, Placeholder, Spec, Template};
 /// How long a program may take to state its version.
 const VERSION_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Where the harness's own commands come from.
+const EMBEDDED: &str = "this harness";
+
 /// Whether build commands are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
@@ -224,42 +227,40 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// The component's own command wherever it can be had, else the first alternative that can.
+    /// The first of: a command whose program is here, the component's own command from its Debian package, a command of
+    /// the harness itself.
     async fn locate(&self, component: &Component, fetch: Fetch) -> Result<Located, String> {
-        let mut reasons = Vec::new();
         let own = Some(&component.command).filter(|command| !command.is_empty());
-        for (index, command) in own.into_iter().chain(&component.alternatives).enumerate() {
-            let package = component.debian.as_ref().filter(|_| index == 0);
-            let found = match self.program(command).await {
-                Ok(found) => Ok(found),
-                Err(reason) => match package {
-                    Some(package) => self.unpacked(package, fetch, &reason).await,
-                    None => Err(reason),
-                },
-            };
-            match found {
+        let commands = || own.into_iter().chain(&component.alternatives);
+        let embedded = |command: &&Vec<Template>| command.first().is_some_and(is_embedded);
+        let mut reasons = Vec::new();
+        for command in commands().filter(|command| !embedded(command)) {
+            match self.program(command) {
                 Ok(found) => return Ok(self.with_version(component, command, found).await),
                 Err(reason) => reasons.push(reason),
             }
         }
+        if let (Some(command), Some(package)) = (own, &component.debian) {
+            match self.unpacked(package, fetch).await {
+                Ok(found) => return Ok(self.with_version(component, command, found).await),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        if let Some(command) = commands().find(embedded) {
+            let found =
+                Found { program: self.harness.to_path_buf(), source: EMBEDDED.to_owned(), libraries: Vec::new() };
+            return Ok(self.with_version(component, command, found).await);
+        }
         if reasons.is_empty() {
             reasons.push("it has no `command`, only an image; it needs a container engine".to_owned());
         }
-        Err(reasons.join("; "))
+        Err(reasons.join(", and "))
     }
 
-    async fn program(&self, command: &[Template]) -> Result<Found, String> {
-        let harness = |hole: &Placeholder| match hole {
-            Placeholder::Harness => self.harness.to_str().map(str::to_owned),
-            _ => None,
-        };
-        let name = command.first().map_or(Ok(String::new()), |first| first.render(harness));
-        let name = name.map_err(|hole| format!("`{hole}` cannot be part of a program's name"))?;
+    fn program(&self, command: &[Template]) -> Result<Found, String> {
+        let name = command.first().map(ToString::to_string).unwrap_or_default();
         let found =
             |program: PathBuf, source: &str| Found { program, source: source.to_owned(), libraries: Vec::new() };
-        if Path::new(&name) == self.harness {
-            return Ok(found(self.harness.to_path_buf(), "this harness"));
-        }
         if name.contains('/') {
             let program = self.spec.root.join(&name);
             return if is_program(&program) {
@@ -271,17 +272,17 @@ impl Finder<'_> {
         on_path(&name).map(|program| found(program, "PATH")).ok_or_else(|| format!("`{name}` is not on PATH"))
     }
 
-    async fn unpacked(&self, package: &DebianPackage, fetch: Fetch, reason: &str) -> Result<Found, String> {
+    async fn unpacked(&self, package: &DebianPackage, fetch: Fetch) -> Result<Found, String> {
         let found = self.debian.locate(package, fetch).await.map_err(|error| match error {
-            DebianError::NotFetched { .. } => format!("{reason}, and {error}"),
-            _ => format!("{reason}, and the harness failed to {error}"),
+            DebianError::NotFetched { .. } => error.to_string(),
+            _ => format!("the harness failed to {error}"),
         })?;
         let source = format!("Debian package {}", found.name);
         Ok(Found { program: found.binary, source, libraries: found.libraries })
     }
 
     async fn with_version(&self, component: &Component, command: &[Template], found: Found) -> Located {
-        let own = found.source == "this harness";
+        let own = found.source == EMBEDDED;
         let asked = component
             .version
             .clone()
@@ -311,6 +312,11 @@ impl Finder<'_> {
     }
 }
 
+/// Whether a command runs the harness itself.
+fn is_embedded(program: &Template) -> bool {
+    program.placeholders().eq([&Placeholder::Harness])
+}
+
 /// A program and where it comes from.
 #[derive(Clone, Debug)]
 struct Found {
@@ -330,7 +336,7 @@ fn version_in(text: &str) -> Option<String> {
     words.filter_map(version).next()
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(in crate::stack) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     find_in(&path, name)
 }

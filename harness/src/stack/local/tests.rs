@@ -294,7 +294,10 @@ async fn a_program_that_is_not_here_comes_from_its_debian_package_once() {
     assert!(located.source.starts_with("Debian package prometheus 2."), "{located:?}");
     assert!(located.version.starts_with("2."), "{located:?}");
     let told = bench.told();
-    assert!(told.iter().any(|fact| matches!(fact, Fact::Fetching { bytes: Some(bytes), .. } if *bytes > 1_000_000)), "{told:?}");
+    assert!(
+        told.iter().any(|fact| matches!(fact, Fact::Fetching { bytes: Some(bytes), .. } if *bytes > 1_000_000)),
+        "{told:?}"
+    );
     let error = bench.running.start_all().await.unwrap_err();
     assert!(matches!(&error, StartError::Exited { .. }), "{error}");
     assert!(error.last_lines().iter().any(|line| line.contains("stack.toml")), "{error}");

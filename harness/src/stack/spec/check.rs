@@ -155,10 +155,9 @@ impl Check<'_> {
                         self.known_port(component, port, text.span());
                     }
                 }
-                Placeholder::Listen(port) | Placeholder::ListenPort(port) | Placeholder::Own(port) => match owner {
-                    Some(owner) => self.known_port(owner, port, text.span()),
-                    None => self.report(text.span(), format!("`{hole}` has no component here"), None),
-                },
+                Placeholder::Listen(port) | Placeholder::ListenPort(port) | Placeholder::Own(port) => {
+                    self.own_port(owner, port, hole, text.span());
+                }
                 Placeholder::Config if owner.is_some_and(|owner| self.spec.components[owner].config.is_none()) => {
                     let help = Some("add `config = \"<file or folder>\"` to the component".to_owned());
                     self.report(text.span(), "`{config}` is used, but the component has no `config`".to_owned(), help);
@@ -166,6 +165,13 @@ impl Check<'_> {
                 Placeholder::Value(word) if words == Words::Known => self.unknown_word(word, text.span()),
                 _ => {}
             }
+        }
+    }
+
+    fn own_port(&mut self, owner: Option<&str>, port: &str, hole: &Placeholder, span: Range<usize>) {
+        match owner {
+            Some(owner) => self.known_port(owner, port, span),
+            None => self.report(span, format!("`{hole}` has no component here"), None),
         }
     }
 

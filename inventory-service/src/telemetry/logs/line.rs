@@ -149,6 +149,10 @@ impl Access<'_> {
         if self.status >= 500 { Level::Error } else { Level::Info }
     }
 
+    pub(super) fn message(&self) -> &'static str {
+        if self.status >= 500 { "request failed" } else { "request answered" }
+    }
+
     pub(super) fn write(&self, line: &mut Line, anonymous: bool) {
         if !anonymous {
             line.text("request_id", self.identity.request_id());

@@ -249,7 +249,7 @@ impl Logs {
         let nanos = clock::wall_nanos();
         let level = access.level();
         let anonymous = self.0.settings.sabotage.no_request_id;
-        Line::with(nanos, level, "http_request", access.route, &self.0.boot, |line| {
+        Line::with(nanos, level, "http_request", access.message(), &self.0.boot, |line| {
             access.write(line, anonymous);
             self.append(level, nanos, line, Some(()));
         });

@@ -114,7 +114,7 @@ fn names(target: &str, component: &str) -> bool {
 }
 
 fn relabel(written: &str, actual: &str) -> [String; 2] {
-    let pattern = regex::escape(written);
+    let pattern = escaped(written);
     [
         format!(
             "{{source_labels: [__address__, instance], regex: '{pattern};', target_label: instance, replacement: '{written}'}}"
@@ -133,7 +133,7 @@ fn probe_rules(job: &Node, addresses: &BTreeMap<String, String>) -> Vec<String> 
     });
     probed
         .map(|(written, actual)| {
-            let pattern = regex::escape(written);
+            let pattern = escaped(written);
             format!(
                 "{{source_labels: [__param_target], regex: '(.*://){pattern}(.*)', target_label: __param_target, replacement: '${{1}}{actual}${{2}}'}}"
             )
@@ -200,4 +200,9 @@ fn from(folder: &Path, target: &Path) -> PathBuf {
         }
     }
     up.join(target.strip_prefix(base).unwrap_or(target))
+}
+
+/// An address as a regular expression; a hyphen needs no escape and reads better without.
+fn escaped(address: &str) -> String {
+    regex::escape(address).replace("\\-", "-")
 }
