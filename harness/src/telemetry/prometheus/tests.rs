@@ -116,7 +116,6 @@ async fn a_native_histogram_is_no_number_t14() {
 }
 
 #[tokio::test]
-#[expect(clippy::float_cmp, reason = "read from the golden file")]
 async fn rules_come_with_health_times_and_alerts() {
     let groups = client(&Server::always(200, golden!("rules")).await).rules().await.unwrap().value;
     let group = &groups[0];
