@@ -12,6 +12,7 @@
 //! * A fire-and-resolve between two polls shows in the `ALERTS` samples, see [`AlertHistory::merge_series`].
 
 mod merge;
+mod step;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -197,7 +198,9 @@ impl AlertHistory {
         changes
     }
 
-    /// When polls showed that a rule had lost its evaluations: Prometheus restarted, or its rules were replaced (T28).
+    /// When polls showed that a rule had lost its evaluations: Prometheus restarted, or its rules were replaced (T28). A
+    /// restart that is over before the next poll shows only in
+    /// [`RuntimeInfo::started`](super::prometheus::RuntimeInfo::started); compare both.
     #[must_use]
     pub fn restarts(&self) -> Vec<Stamp> {
         let mut restarts: Vec<_> = self.timelines.values().flat_map(Timeline::restarts).collect();
@@ -251,13 +254,20 @@ struct AlertSeen {
     state: State,
     annotations: Labels,
     active_at: Option<Stamp>,
+    /// `active_at` in whole seconds, which is all `ALERTS_FOR_STATE` says.
+    active_second: Option<i64>,
     value: Option<f64>,
 }
 
 impl AlertSeen {
     fn of(alert: &ActiveAlert) -> Self {
-        let (annotations, active_at, value) = (alert.annotations.clone(), alert.active_at, alert.value);
-        Self { state: alert.state.into(), annotations, active_at, value }
+        Self {
+            state: alert.state.into(),
+            annotations: alert.annotations.clone(),
+            active_at: alert.active_at,
+            active_second: alert.active_at.map(|at| at.0.div_euclid(1_000_000)),
+            value: alert.value,
+        }
     }
 }
 
