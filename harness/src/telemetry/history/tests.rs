@@ -409,3 +409,49 @@ proptest! {
         prop_assert_eq!(seen, expected);
     }
 }
+
+/// The samples Prometheus writes for a rule: `ALERTS` by state, and `ALERTS_FOR_STATE`.
+fn all_series(prometheus: &Prometheus) -> (Vec<Series>, Vec<Series>) {
+    let (mut pending, mut firing) = (series("pending", "a", &[]), series("firing", "a", &[]));
+    let mut for_state = series("", "a", &[]);
+    for_state.labels.remove("alertstate");
+    for n in 0..i64::try_from(prometheus.truth.len()).unwrap() {
+        let Some(alert) = prometheus.after(n).1.pop() else { continue };
+        let at = Stamp(tick(n).0 / 1000 * 1000);
+        let state = if alert.state == AlertPhase::Pending { &mut pending } else { &mut firing };
+        state.points.push(Point { at, value: 1.0 });
+        for_state.points.push(Point { at, value: alert.active_at.unwrap().as_seconds().floor() });
+    }
+    (vec![pending, firing], vec![for_state])
+}
+
+proptest! {
+    #[test]
+    fn however_few_polls_the_series_complete_them_t25(
+        truth in prop::collection::vec(prop::sample::select(vec!['.', '.', 'x', 'x']), 2..40),
+        hold in 0_i64..4,
+        kept in prop::collection::vec(prop::sample::select(vec![true, false, false]), 80),
+    ) {
+        let prometheus = Prometheus { truth, hold };
+        let last = i64::try_from(prometheus.truth.len()).unwrap() - 1;
+        let mut polls = prometheus.polls();
+        let edges = [0, last].map(|n| Some(Stamp(tick(n).0 + DELAY)));
+        let mut kept = kept.into_iter();
+        polls.retain(|(groups, _)| kept.next().unwrap() || edges.contains(&groups[0].last_evaluation));
+        let mut history = observed(&polls);
+        let (alerts, for_state) = all_series(&prometheus);
+        history.merge_series(&alerts, &for_state);
+        let full = observed(&prometheus.polls()).changes();
+        let found = history.changes();
+        prop_assert_eq!(told_states(&found), told_states(&full), "{:?}", prometheus.truth);
+        for (found, truth) in found.iter().zip(&full) {
+            let within = found.earliest.0 - 1000 <= truth.evaluated.0 && truth.evaluated.0 <= found.latest.0 + 1000;
+            prop_assert!(within, "{found:?} {truth:?}");
+            prop_assert!(found.to == State::Inactive || found.evaluated.0.abs_diff(truth.evaluated.0) < 1000);
+        }
+    }
+}
+
+fn told_states(changes: &[AlertChange]) -> Vec<State> {
+    changes.iter().map(|change| change.to).collect()
+}
