@@ -180,3 +180,13 @@ async fn a_clock_that_is_ahead_is_measured_t20_b62() {
     let offset = client(&server.await).clock_offset(&clock).await.unwrap();
     assert!((offset.seconds - 600.0).abs() <= offset.uncertainty + 0.001, "{offset:?}");
 }
+
+#[tokio::test]
+async fn its_own_counters_prove_what_it_did_not_do_t26_t32() {
+    let server = Server::always(200, include_str!("../golden/prometheus-metrics.txt")).await;
+    let counters = OwnCounters::of(&client(&server).own_metrics().await.unwrap());
+    assert_eq!(counters.notifications_dropped, Some(1.0));
+    assert_eq!((counters.iterations["rules.yml;g"], counters.iterations_missed["rules.yml;g"]), (11.0, 0.0));
+    assert!(counters.evaluation_failures["rules.yml;g"] > 0.0);
+    assert_eq!(OwnCounters::of(&Exposition::default()).notifications_dropped, None, "not served is not zero");
+}
