@@ -156,7 +156,9 @@ impl AlertHistory {
         Self::default()
     }
 
-    /// Takes one answer of the rules API, received at `polled_at` (our clock), and answers the changes it brought to light.
+    /// Takes one answer of the rules API, received at `polled_at`, and answers the changes it brought to light. `polled_at`
+    /// is compared with Prometheus's times, so a known [`ClockOffset`](super::prometheus::ClockOffset) is to be added; one
+    /// that is not can only widen the ranges.
     /// A poll that is a duplicate or older than what is known may refine the history without bringing a change.
     pub fn observe(&mut self, groups: &[Group], polled_at: Stamp) -> Vec<AlertChange> {
         let mut changes = Vec::new();
