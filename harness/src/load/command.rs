@@ -103,20 +103,12 @@ pub async fn run(
 ) -> Result<Summary, LoadError> {
     let mut handle = start(spec(options)?, clock)?;
     let mut interrupted = std::pin::pin!(interrupted);
-    let end = handle.started_at() + options.lasts;
+    let mut finished = std::pin::pin!(handle.finished());
     let drain = loop {
         tokio::select! {
-            second = handle.samples().recv() => match second {
-                Some(second) => {
-                    progress(&second);
-                    let over = second.second + Duration::from_secs(1) >= end;
-                    if over && second.in_flight == 0 {
-                        break options.timeout;
-                    }
-                }
-                // the engine has ended; `stop` tells why
-                None => break Duration::ZERO,
-            },
+            biased;
+            Some(second) = handle.samples().recv() => progress(&second),
+            () = &mut finished => break options.timeout,
             () = &mut interrupted => break Duration::ZERO,
         }
     };

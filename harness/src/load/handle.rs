@@ -77,10 +77,11 @@ impl Handle {
         self.answer(answer).await
     }
 
-    /// Returns when a load with [`Spec::lasts`] has sent its last request and every request has ended.
-    pub async fn finished(&mut self) {
+    /// Resolves when a load with [`Spec::lasts`] has sent its last request and every request has ended.
+    pub fn finished(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stage = self.stage.clone();
         // an engine that is gone has finished too; `stop` tells why
-        let _ = self.stage.wait_for(|stage| *stage == Stage::Over).await;
+        async move { drop(stage.wait_for(|stage| *stage == Stage::Over).await) }
     }
 
     /// Ends the arrivals at once, waits up to `drain` for the requests in flight and cancels the rest.
