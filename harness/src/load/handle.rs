@@ -4,12 +4,13 @@ use std::sync::mpsc as threads;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch as watched};
 
 use super::engine::{Command, Engine, Stage, Wiring};
 use super::poller::{Poller, Waker};
 use super::spec::{Spec, SpecError};
 use super::summary::{Second, Summary};
+use super::watch;
 use super::workload::Workload;
 use crate::clock::{Clock, Stamp};
 
@@ -20,7 +21,7 @@ pub struct Handle {
     commands: threads::Sender<Command>,
     waker: Waker,
     seconds: mpsc::UnboundedReceiver<Second>,
-    stage: watch::Receiver<Stage>,
+    stage: watched::Receiver<Stage>,
     thread: Option<JoinHandle<Result<(), SpecError>>>,
 }
 
@@ -35,11 +36,12 @@ pub fn start(spec: Spec, clock: Clock) -> Result<Handle, SpecError> {
         let load = spec.name.clone();
         move |source| SpecError::System { load, doing, source }
     };
+    watch::make_room(spec.model.most_connections());
     let poller = Poller::new().map_err(refused("create its epoll"))?;
     let waker = poller.waker();
     let (commands, from_handle) = threads::channel();
     let (to_handle, seconds) = mpsc::unbounded_channel();
-    let (to_stage, stage) = watch::channel(Stage::Running);
+    let (to_stage, stage) = watched::channel(Stage::Running);
     let (tell_start, started) = threads::channel();
     let wiring = Wiring { commands: from_handle, seconds: to_handle, stage: to_stage };
     let no_thread = refused("start its thread");

@@ -25,6 +25,7 @@ mod schedule;
 mod spec;
 mod summary;
 mod target;
+mod visit;
 mod watch;
 mod workload;
 
@@ -32,7 +33,7 @@ pub use distribution::Distribution;
 pub use handle::{Handle, start};
 pub use ledger::{Class, ErrorClass, Key, Ledger, Status, UnknownStatus};
 pub use recorder::Flow;
-pub use spec::{Arrivals, Checks, Generator, Model, RequestTemplate, Spec, SpecError, Stage};
+pub use spec::{Arrivals, Checks, Generator, Journey, Model, RequestTemplate, Spec, SpecError, Stage};
 pub use summary::{Second, Summary, Window};
 pub use target::{Reach, Target, TargetError};
 pub use watch::{Limit, Saturation, lag_exceeded};
