@@ -4,13 +4,14 @@
 //! A turn of its loop handles socket events first and due requests second, so that a request that is due finds the
 //! connections that have just become idle.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
-use tokio::sync::{mpsc::UnboundedSender, oneshot, watch as watched};
+use tokio::sync::oneshot;
 
 use super::connection::{Advance, Exchange};
+use super::control::{Command, Stage, Wiring};
 use super::deadline::Deadlines;
 use super::ledger::{ErrorClass, Key, Ledger, Status};
 use super::pacer::{End, Next, Pacer};
@@ -28,31 +29,6 @@ use crate::clock::{self, Clock, Stamp};
 /// So many overdue requests are sent before answers are looked at again.
 const BURST: usize = 64;
 const SCRATCH: usize = 64 * 1024;
-
-/// What the handle asks for.
-#[derive(Debug)]
-pub(super) enum Command {
-    Factor(f64),
-    Snapshot(oneshot::Sender<Summary>),
-    Stop { drain: Duration, reply: oneshot::Sender<Summary> },
-    Abandon,
-}
-
-/// How a load that was started stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    Running,
-    /// The arrivals have ended by themselves, and every request too.
-    Over,
-}
-
-/// Where the engine listens and reports.
-#[derive(Debug)]
-pub(super) struct Wiring {
-    pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) seconds: UnboundedSender<Second>,
-    pub(super) stage: watched::Sender<Stage>,
-}
 
 /// The stop that was asked for.
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch as watched};
 
-use super::engine::{Command, Engine, Stage, Wiring};
+use super::control::{Command, Stage, Wiring};
+use super::engine::Engine;
 use super::poller::{Poller, Waker};
 use super::spec::{Spec, SpecError};
 use super::summary::{Second, Summary};

@@ -10,6 +10,7 @@
 
 pub mod command;
 mod connection;
+mod control;
 mod deadline;
 mod distribution;
 mod engine;

@@ -88,7 +88,8 @@ impl Model {
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 20..=10,000 first")]
     pub fn usual_max_in_flight(rate: f64, timeout: Duration) -> usize {
-        (rate * timeout.as_secs_f64() * 1.1 + 10.0).ceil().clamp(20.0, 10_000.0) as usize
+        let unanswered = rate * timeout.as_secs_f64();
+        (unanswered + unanswered / 10.0 + 10.0).ceil().clamp(20.0, 10_000.0) as usize
     }
 
     /// The most connections it can have at once.
