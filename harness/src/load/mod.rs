@@ -34,7 +34,7 @@ pub use distribution::Distribution;
 pub use handle::{Handle, start};
 pub use ledger::{Class, ErrorClass, Key, Ledger, Status, UnknownStatus};
 pub use recorder::Flow;
-pub use spec::{Arrivals, Checks, Generator, Journey, Model, RequestTemplate, Spec, SpecError, Stage};
+pub use spec::{Arrivals, Checks, Generator, Journey, Model, RequestTemplate, Spec, SpecError, Stage, Step};
 pub use summary::{Second, Summary, Window};
 pub use target::{Reach, Target, TargetError};
 pub use watch::{Limit, Saturation, lag_exceeded};

@@ -141,8 +141,18 @@ pub struct Journey {
     pub name: String,
     /// Its share is its weight over the sum of all, requests included.
     pub weight: u32,
-    /// Its steps, in order; their weights do not matter.
-    pub steps: Vec<RequestTemplate>,
+    /// Its steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A request of a journey, and what is taken from its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The request; its weight does not matter.
+    pub request: RequestTemplate,
+    /// Values to take from the JSON answer, by JSON pointer; the later steps of the journey have them as placeholders. An
+    /// answer without one of them is no success.
+    pub capture: BTreeMap<String, String>,
 }
 
 /// A kind of request, with placeholders (`{name}`; `{{` and `}}` are braces) in path, headers and body.
@@ -164,9 +174,6 @@ pub struct RequestTemplate {
     pub with: BTreeMap<String, Generator>,
     /// What the client counts as a success.
     pub expect: Checks,
-    /// Values to take from the JSON answer, by JSON pointer; the later steps of the journey have them as placeholders. An
-    /// answer without one of them is no success.
-    pub capture: BTreeMap<String, String>,
 }
 
 impl RequestTemplate {
@@ -183,7 +190,6 @@ impl RequestTemplate {
             json: None,
             with: BTreeMap::new(),
             expect: Checks::default(),
-            capture: BTreeMap::new(),
         }
     }
 }
@@ -313,7 +319,8 @@ impl Spec {
 
     /// All requests, those of the journeys behind the others.
     pub(super) fn templates(&self) -> impl Iterator<Item = &RequestTemplate> {
-        self.requests.iter().chain(self.journeys.iter().flat_map(|journey| &journey.steps))
+        let steps = self.journeys.iter().flat_map(|journey| &journey.steps);
+        self.requests.iter().chain(steps.map(|step| &step.request))
     }
 
     /// The weights of the requests and of the journeys behind them.

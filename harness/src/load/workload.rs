@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::generator::Source;
-use super::spec::{Checks, RequestTemplate, Spec, SpecError};
+use super::spec::{Checks, RequestTemplate, Spec, SpecError, Step};
 
 /// The compiled requests of a load.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Workload {
             sum
         });
         let cumulative_weights = cumulative_weights.collect();
-        let single = |request: &RequestTemplate| Request::compile(request, spec, &[], &[]);
+        let single = |request: &RequestTemplate| Request::compile(request, spec, &[]);
         let mut requests: Vec<Request> = spec.requests.iter().map(single).collect::<Result<_, _>>()?;
         let mut journeys = Vec::new();
         for journey in &spec.journeys {
@@ -88,7 +88,9 @@ impl Workload {
             let captures: Vec<&String> = journey.steps.iter().flat_map(|step| step.capture.keys()).collect();
             let (begin, mut known) = (requests.len(), 0);
             for step in &journey.steps {
-                requests.push(Request::compile(step, spec, &captures[..known], &captures)?);
+                let mut request = Request::compile(&step.request, spec, &captures[..known])?;
+                request.capture = places(step, &captures)?;
+                requests.push(request);
                 known += step.capture.len();
             }
             journeys.push(Journey { steps: begin..requests.len(), captures: captures.len() });
@@ -165,8 +167,8 @@ impl Workload {
 }
 
 impl Request {
-    /// `known` are the values captured in earlier steps; `all` those of the journey, in the order of their places.
-    fn compile(template: &RequestTemplate, spec: &Spec, known: &[&String], all: &[&String]) -> Result<Self, SpecError> {
+    /// `known` are the values captured in earlier steps.
+    fn compile(template: &RequestTemplate, spec: &Spec, known: &[&String]) -> Result<Self, SpecError> {
         let wrong = |what: String| SpecError::Request { request: template.name.clone(), what };
         if let Some(name) = known.iter().find(|name| template.with.contains_key(**name)) {
             return Err(wrong(format!("with.{name} hides the captured value of that name; choose another name")));
@@ -193,7 +195,7 @@ impl Request {
             body,
             values: vec![String::new(); sources.len() + known.len()],
             sources,
-            capture: captures(template, all).map_err(wrong)?,
+            capture: Vec::new(),
         })
     }
 }
@@ -219,17 +221,17 @@ impl Request {
     }
 }
 
-/// The pointers of what is captured and the places of their names; the last capture of a name wins.
-fn captures(template: &RequestTemplate, all: &[&String]) -> Result<Vec<(String, usize)>, String> {
+/// The pointers of what a step captures, and the places of their names among all captures of the journey.
+fn places(step: &Step, all: &[&String]) -> Result<Vec<(String, usize)>, SpecError> {
     let place = |(name, pointer): (&String, &String)| {
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            return Err(format!("capture.{name}: `{pointer}` is no JSON pointer; write it as /reservation/id"));
+            let what = format!("capture.{name}: `{pointer}` is no JSON pointer; write it as /reservation/id");
+            return Err(SpecError::Request { request: step.request.name.clone(), what });
         }
         let place = all.iter().position(|known| *known == name);
-        let place = place.ok_or_else(|| format!("capture.{name}: only the steps of a journey can capture"))?;
-        Ok((pointer.clone(), place))
+        Ok((pointer.clone(), place.expect("all captures of the journey contain those of its steps")))
     };
-    template.capture.iter().map(place).collect()
+    step.capture.iter().map(place).collect()
 }
 
 impl Checks {
