@@ -214,6 +214,11 @@ pub enum EventKind {
         /// How it ended.
         outcome: Outcome,
     },
+    /// Something that takes a while was begun or done: a build, a download.
+    Progressed {
+        /// In words.
+        message: String,
+    },
     /// Something the reader should know.
     Warned {
         /// In words.

@@ -1,1 +1,114 @@
-//! The `cli` module; see `lib.rs` for its place.
+//! Arguments in, calls out: one file for each subcommand, no logic worth a unit test. Results go to stdout, progress and
+//! messages to stderr.
+
+mod find;
+mod lint;
+mod list;
+mod report;
+mod schema;
+mod signal;
+mod sweep;
+mod validate;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::scenario::render::Colour;
+
+/// A fire drill for a service's observability.
+///
+/// Starts a service with its monitoring, drives traffic, breaks things on purpose, and asks Prometheus, Alertmanager, the log
+/// store and the receivers whether metrics, alerts, notifications and logs did what they should.
+#[derive(Debug, Parser)]
+#[command(name = "harness", version, propagate_version = true, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 pass · 1 fail · 2 invalid input · 3 inconclusive · 4 environment · 5 leftovers · \
+                          70 bug · 130 interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs scenarios and judges them.
+    Validate(validate::Options),
+    /// Checks scenarios and what they refer to, without starting anything.
+    Lint(lint::Options),
+    /// Lists the scenarios.
+    List(list::Options),
+    /// Renders a run's report again from its event log.
+    Report(report::Options),
+    /// Removes what dead runs left behind; never touches a live one.
+    Sweep(sweep::Options),
+    /// Prints the JSON schema of scenarios.
+    Schema,
+    /// Removes a run's leftovers when the harness dies; started by the harness itself.
+    #[command(hide = true)]
+    Reaper {
+        /// The run's journal.
+        #[arg(long)]
+        journal: PathBuf,
+    },
+}
+
+/// The binary's whole work.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::from(4)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Validate(options) => validate::run(&options),
+        Command::Lint(options) => lint::run(&options),
+        Command::List(options) => list::run(&options),
+        Command::Report(options) => report::run(&options),
+        Command::Sweep(options) => sweep::run(&options),
+        Command::Schema => schema::run(),
+        Command::Reaper { journal } => Ok(crate::stack::reaper::main(&journal)),
+    }
+}
+
+/// Writes a result to stdout; a closed pipe is no error (`| head -1`).
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
+}
+
+/// Writes a message to stderr.
+fn complain(text: &str) {
+    let mut err = std::io::stderr().lock();
+    drop(err.write_all(text.as_bytes()).and_then(|()| err.write_all(b"\n")));
+}
+
+/// Whether a stream gets colours: a terminal, and nobody set `NO_COLOR`.
+fn colour(stream: &impl IsTerminal) -> Colour {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if stream.is_terminal() && !refused { Colour::On } else { Colour::Off }
+}
+
+/// Prints diagnostics as text, each with the author's lines.
+fn print_diagnostics(diagnostics: &[crate::scenario::Diagnostic], colour: Colour) {
+    for diagnostic in diagnostics {
+        let text = std::fs::read_to_string(&diagnostic.location.file).unwrap_or_default();
+        complain(crate::scenario::render::render(diagnostic, &text, colour).trim_end());
+    }
+}

@@ -1,1 +1,9 @@
-//! The `plan` module; see `lib.rs` for its place.
+//! What will be done: names resolved, defaults applied, times divided by the scale, bounds computed. Built from a scenario
+//! and its stack, read by `run` and by `explain`.
+
+pub mod bound;
+pub mod build;
+pub mod reach;
+pub mod scale;
+pub mod study;
+pub mod timeline;

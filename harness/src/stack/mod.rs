@@ -1,1 +1,28 @@
-//! The `stack` module; see `lib.rs` for its place.
+//! What runs: the description of a stack and the providers that bring it up and take it down.
+//!
+//! * [`spec`] reads `stack.toml`; [`select`] decides what of it runs here.
+//! * [`session`] owns what a run creates: [`journal`] (on disk before it exists), [`reaper`] (removes it when the harness
+//!   dies), [`sweep`] (removes what dead runs left).
+//! * [`local`] runs components as child processes; [`debian`] gets their programs where they are not on `PATH`.
+//! * [`doctor`] says what this machine has for all that.
+//! * [`notice`] is what the stack tells while it works.
+
+pub mod debian;
+pub mod doctor;
+pub mod journal;
+pub mod local;
+pub mod notice;
+pub mod place;
+pub mod port;
+pub mod process;
+pub mod ready;
+pub mod reaper;
+pub mod select;
+pub mod session;
+pub mod spec;
+pub mod sweep;
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,126 @@
+//! `harness validate`: runs scenarios and judges them.
+
+use std::io::stderr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{colour, complain, find, print, print_diagnostics};
+use crate::plan::study::{Overrides, Studied, study};
+use crate::report;
+use crate::run::suite::{Ended, Suite};
+use crate::scenario::Diagnostic;
+use crate::stack::place::Places;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Scenarios by name, glob, file or folder; without one, all that are not tagged `realtime`.
+    scenarios: Vec<String>,
+    /// Only scenarios with this tag.
+    #[arg(long)]
+    tag: Option<String>,
+    /// How many scenarios at the same time; by default three for each core.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Where the run's folder is made.
+    #[arg(long, default_value = "reports", value_name = "DIR")]
+    out: PathBuf,
+    /// Production seconds per real second; 1 runs everything as written.
+    #[arg(long, value_name = "K")]
+    time_scale: Option<f64>,
+    /// How the stack runs.
+    #[arg(long, default_value = "auto")]
+    stack: Provider,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Provider {
+    /// Whatever is here.
+    Auto,
+    /// Child processes.
+    Local,
+}
+
+pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let studied = match planned(options) {
+        Ok(studied) => studied,
+        Err(code) => return Ok(code),
+    };
+    let suite = Suite {
+        scenarios: studied,
+        jobs: options.jobs.unwrap_or_else(default_jobs),
+        reports: options.out.clone(),
+        places: Places::from_environment(),
+        binary: std::env::current_exe()?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(perform(suite))?;
+    runtime.shutdown_background();
+    conclude(&ended)
+}
+
+fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * 3
+}
+
+/// Everything that can be seen to be wrong is found before anything is started.
+fn planned(options: &Options) -> Result<Vec<Studied>, ExitCode> {
+    let invalid = ExitCode::from(2);
+    let files = find::scenarios(&options.scenarios).map_err(|error| {
+        complain(&format!("error: {error:#}"));
+        invalid
+    })?;
+    let overrides = Overrides { time_scale: options.time_scale };
+    let mut problems: Vec<Diagnostic> = Vec::new();
+    let mut studied: Vec<Studied> = Vec::new();
+    for file in files {
+        match study(&file, overrides) {
+            Ok(one) if is_wanted(&one, options) => studied.push(one),
+            Ok(_) => {}
+            Err(diagnostics) => problems.extend(diagnostics),
+        }
+    }
+    print_diagnostics(&problems, colour(&stderr()));
+    if !problems.is_empty() {
+        return Err(invalid);
+    }
+    let mut names: Vec<&str> = studied.iter().map(|it| it.plan.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        complain(&format!("error: two of the scenarios are named `{}`; names are unique in a run", twice[0]));
+        return Err(invalid);
+    }
+    if studied.is_empty() {
+        complain("error: no scenario is left to run; see `harness list`");
+        return Err(invalid);
+    }
+    Ok(studied)
+}
+
+fn is_wanted(studied: &Studied, options: &Options) -> bool {
+    let tags = &studied.plan.tags;
+    match &options.tag {
+        Some(tag) => tags.contains(tag),
+        None => !options.scenarios.is_empty() || !tags.iter().any(|tag| tag == "realtime"),
+    }
+}
+
+async fn perform(suite: Suite) -> anyhow::Result<Ended> {
+    let cancel = CancellationToken::new();
+    let (watcher, events) = tokio::sync::mpsc::unbounded_channel();
+    let shown = tokio::spawn(report::progress::show(events));
+    let signals = tokio::spawn(super::signal::listen(cancel.clone()));
+    let ended = suite.run(Some(watcher), cancel).await;
+    signals.abort();
+    drop(shown.await);
+    Ok(ended?)
+}
+
+fn conclude(ended: &Ended) -> anyhow::Result<ExitCode> {
+    report::write_all(&ended.folder, &ended.events)?;
+    print(&report::terminal::table(&ended.events, colour(&std::io::stdout())));
+    print(&format!("report: {}", ended.folder.join("index.html").display()));
+    Ok(ExitCode::from(ended.exit_code))
+}

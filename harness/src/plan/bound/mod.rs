@@ -1,0 +1,282 @@
+//! When an alert must be pending, firing, notified, resolved: floor and ceiling computed from the configuration that runs,
+//! each with the arithmetic a reader can check. Fed with the rendered configuration by the planner; read by `explain`,
+//! `lint` (promises tighter than the ceiling), the judge and the report. Formulas: `docs/design/bounds.md`.
+
+mod lag;
+mod term;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::scale::alertmanager::{AlertmanagerConfig, ResolvedRoute};
+use super::scale::promql;
+use super::scale::rule::{Rule, RuleGroup};
+use super::scale::{ConfigSet, PrometheusConfig};
+use lag::{Lag, Reader};
+
+pub use term::{Interval, Term, sum};
+
+/// What a hop between processes on one machine may take, under load.
+pub const TRANSPORT: Duration = Duration::from_millis(250);
+
+/// What is known about a fault and the state it meets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conditions {
+    /// How far the fault drives the signal over the threshold.
+    pub strength: Strength,
+    /// Whether Alertmanager knows the alert's group already.
+    pub group: Group,
+    /// How a target that is down answers.
+    pub silence: Silence,
+}
+
+/// How far the fault drives the signal over the threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Strength {
+    /// Not known: a window may have to fill before the threshold is crossed.
+    Unknown,
+    /// At least so many times the threshold; use a lower estimate.
+    Times(f64),
+    /// One scrape is enough.
+    Immediate,
+}
+
+/// Whether Alertmanager knows the alert's group already. It forgets one only after 15 min without alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// This alert creates it: `group_wait` counts.
+    New,
+    /// It exists: the next tick of `group_interval` sends.
+    Exists,
+    /// Either.
+    Unknown,
+}
+
+/// How a target that is down answers a scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// At once, by refusing or closing the connection.
+    Refuses,
+    /// Not at all, until the scrape times out.
+    Hangs,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self { strength: Strength::Unknown, group: Group::Unknown, silence: Silence::Hangs }
+    }
+}
+
+/// The times of one alerting rule. Firing times count from the fault, resolving times from its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AlertBound {
+    /// The alert's name.
+    pub alert: String,
+    /// The labels the rule adds.
+    pub labels: BTreeMap<String, String>,
+    /// First evaluation at which the expression is true.
+    pub pending: Interval,
+    /// First evaluation at which it fires.
+    pub firing: Interval,
+    /// First evaluation at which it has resolved.
+    pub resolved: Interval,
+    /// Notifications, one entry for each route it takes.
+    pub routes: Vec<RouteBound>,
+    /// The summands of `firing`, in order.
+    pub firing_terms: Vec<Term>,
+    /// The summands of `resolved`, in order.
+    pub resolved_terms: Vec<Term>,
+    /// How much history the expression reads, recording rules followed.
+    pub window: Duration,
+}
+
+/// The times of the notifications of one route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RouteBound {
+    /// The receiver's name.
+    pub receiver: String,
+    /// Its place in the routing tree.
+    pub route: String,
+    /// First notification.
+    pub notified: Interval,
+    /// Notification of the resolution; none when no integration of the receiver sends it.
+    pub resolved_notified: Option<Interval>,
+    /// What is added to `firing`.
+    pub notified_terms: Vec<Term>,
+    /// What is added to `resolved`.
+    pub resolved_terms: Vec<Term>,
+    /// The gap between notifications of an unchanged group, rounded up to its ticks.
+    pub repeated_every: Duration,
+}
+
+/// The bounds of every alerting rule of this name whose own labels do not contradict `labels`. `config` is what runs, that
+/// is, already scaled; `labels` are those an expectation names and those the series are known to carry.
+#[must_use]
+pub fn bounds(
+    config: &ConfigSet,
+    alert: &str,
+    labels: &BTreeMap<String, String>,
+    conditions: Conditions,
+) -> Vec<AlertBound> {
+    let rules = config.prometheus.alerts_named(alert).into_iter().filter(|(_, rule)| agrees(rule, labels));
+    rules.map(|(group, rule)| bound(config, group, rule, labels, conditions)).collect()
+}
+
+/// The longest history any alert reads: so long after the start must a baseline wait.
+#[must_use]
+pub fn settle_time(config: &PrometheusConfig) -> Duration {
+    config.alerts().map(|(_, rule)| window(config, rule)).max().unwrap_or_default()
+}
+
+/// How much history a rule reads, recording rules followed.
+#[must_use]
+pub fn window(config: &PrometheusConfig, rule: &Rule) -> Duration {
+    history(config, &rule.ast, 0)
+}
+
+fn history(config: &PrometheusConfig, expr: &promql_parser::parser::Expr, depth: usize) -> Duration {
+    let selectors = promql::selectors(expr).into_iter();
+    let reads = selectors.map(|(selector, own)| {
+        let record = selector.name.as_deref().filter(|_| depth < lag::DEEPEST).and_then(|name| config.record(name));
+        own + record
+            .map_or(Duration::ZERO, |(group, rule)| config.interval_of(group) + history(config, &rule.ast, depth + 1))
+    });
+    reads.max().unwrap_or_default()
+}
+
+fn agrees(rule: &Rule, labels: &BTreeMap<String, String>) -> bool {
+    rule.labels
+        .iter()
+        .all(|(name, value)| value.contains("{{") || labels.get(name).is_none_or(|wanted| wanted == value))
+}
+
+fn bound(
+    config: &ConfigSet,
+    group: &RuleGroup,
+    rule: &Rule,
+    labels: &BTreeMap<String, String>,
+    conditions: Conditions,
+) -> AlertBound {
+    let prometheus = &config.prometheus;
+    let evaluation = prometheus.interval_of(group);
+    let lag = Reader { config: prometheus, conditions, group, position: position(group, rule) }.lag(&rule.ast);
+    let mut firing_terms = lag.fire.clone();
+    firing_terms.push(evaluation_term(evaluation));
+    let pending = sum(&firing_terms);
+    if !rule.hold.is_zero() {
+        firing_terms.push(Term::exact(
+            "for",
+            ticks(rule.hold, evaluation),
+            format!("whole evaluations of {evaluation:?} in {:?}", rule.hold),
+        ));
+    }
+    let resolved_terms = resolving(&lag, rule, evaluation);
+    let (firing, resolved) = (sum(&firing_terms), sum(&resolved_terms));
+    let routed = routed_labels(prometheus, rule, labels);
+    let routes = config.alertmanager.iter().flat_map(|manager| {
+        manager.route(&routed).into_iter().map(|route| route_bound(manager, &route, conditions, firing, resolved))
+    });
+    AlertBound {
+        alert: rule.name().to_owned(),
+        labels: rule.labels.clone(),
+        pending,
+        firing,
+        resolved,
+        routes: routes.collect(),
+        firing_terms,
+        resolved_terms,
+        window: window(prometheus, rule),
+    }
+}
+
+fn position(group: &RuleGroup, rule: &Rule) -> usize {
+    group.rules.iter().position(|other| std::ptr::eq(other, rule)).unwrap_or(group.rules.len())
+}
+
+fn evaluation_term(evaluation: Duration) -> Term {
+    Term::new("evaluation", Duration::ZERO, evaluation, "until the group's next evaluation")
+}
+
+fn resolving(lag: &Lag, rule: &Rule, evaluation: Duration) -> Vec<Term> {
+    let mut terms = lag.resolve.clone();
+    terms.push(evaluation_term(evaluation));
+    if !rule.keep_firing.is_zero() {
+        let keeps = ticks(rule.keep_firing, evaluation);
+        terms.push(Term::exact(
+            "keep_firing_for",
+            keeps,
+            format!("whole evaluations of {evaluation:?} in {:?}", rule.keep_firing),
+        ));
+    }
+    terms
+}
+
+/// `duration` as Prometheus waits for it: up to the next whole evaluation.
+fn ticks(duration: Duration, evaluation: Duration) -> Duration {
+    let step = evaluation.as_nanos().max(1);
+    let nanos = duration.as_nanos().div_ceil(step) * step;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// The labels an alert has when it reaches Alertmanager, as far as they are known.
+fn routed_labels(
+    prometheus: &PrometheusConfig,
+    rule: &Rule,
+    labels: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut routed = prometheus.external_labels.clone();
+    routed.extend(labels.clone());
+    routed.extend(
+        rule.labels
+            .iter()
+            .filter(|(_, value)| !value.contains("{{"))
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    routed.insert("alertname".to_owned(), rule.name().to_owned());
+    routed
+}
+
+fn route_bound(
+    manager: &AlertmanagerConfig,
+    route: &ResolvedRoute,
+    conditions: Conditions,
+    firing: Interval,
+    resolved: Interval,
+) -> RouteBound {
+    let (wait, interval) = (route.group_wait, route.group_interval);
+    let group = match conditions.group {
+        Group::New => Term::exact("group_wait", wait, "the alert creates its group".to_owned()),
+        Group::Exists => {
+            Term::new("group_interval", Duration::ZERO, interval, "until the next tick of a group that exists")
+        }
+        Group::Unknown => Term::new(
+            "group",
+            Duration::ZERO,
+            wait.max(interval),
+            "the group may be new (group_wait) or exist (group_interval)",
+        ),
+    };
+    let transport =
+        Term::new("transport", Duration::ZERO, TRANSPORT, "Prometheus to Alertmanager to the receiver, under load");
+    let tick = Term::new("group_interval", Duration::ZERO, interval, "a resolution is sent at the group's next tick");
+    let (notified_terms, resolved_terms) = (vec![group, transport.clone()], vec![tick, transport]);
+    let tells = manager
+        .receiver(&route.receiver)
+        .is_some_and(|receiver| receiver.integrations.iter().any(|entry| entry.send_resolved));
+    RouteBound {
+        receiver: route.receiver.clone(),
+        route: route.path.clone(),
+        notified: firing.plus(sum(&notified_terms)),
+        resolved_notified: tells.then(|| resolved.plus(sum(&resolved_terms))),
+        notified_terms,
+        resolved_terms,
+        repeated_every: ticks(route.repeat_interval, interval),
+    }
+}
+
+#[cfg(test)]
+mod tests;

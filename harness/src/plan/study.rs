@@ -1,0 +1,117 @@
+//! Reads what a scenario refers to (its stack file, the configuration under test), and plans it. Everything that can be seen
+//! to be wrong without starting anything is found here.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::build::{self, Plan};
+use super::scale::render::{Addresses, Receivers, RenderRequest, render};
+use super::scale::{ConfigPaths, ConfigSet, Scale, read};
+use crate::scenario::{self, Code, Diagnostic, Loaded, Severity};
+use crate::source::Location;
+use crate::stack::spec::{Role, Spec, SpecError};
+
+/// A scenario that can be run.
+#[derive(Clone)]
+pub struct Studied {
+    /// What will be done.
+    pub plan: Arc<Plan>,
+    /// The configuration under test, as written.
+    pub config: Arc<ConfigSet>,
+    /// The configuration with all durations divided by the scale.
+    pub scaled: Arc<ConfigSet>,
+    /// The stack.
+    pub spec: Arc<Spec>,
+    /// What may not be what was meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What the command line says over the scenario.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// Production seconds per real second.
+    pub time_scale: Option<f64>,
+}
+
+/// Reads, checks and plans a scenario file.
+///
+/// # Errors
+/// Everything that is wrong, each with its place.
+pub fn study(file: &Path, overrides: Overrides) -> Result<Studied, Vec<Diagnostic>> {
+    let loaded = scenario::load(file)?;
+    let at = |message: String, help: &str| vec![whole_file(&loaded, message, help)];
+    let stack = stack_file(file, &loaded).ok_or_else(|| {
+        at("no stack file: there is no stack/stack.toml beside the scenario or above it".to_owned(), "name it: [stack] file = \"…\"")
+    })?;
+    let factor = overrides.time_scale.unwrap_or_else(|| loaded.scenario.time_scale());
+    let scale = Scale::new(factor).map_err(|error| at(error.to_string(), "give a factor such as 60, or 1 for real time"))?;
+    let spec = Spec::load(&stack).map_err(|error| stack_problems(&stack, &error))?;
+    let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
+    let scaled = scaled(&config, scale).map_err(|message| at(message, "choose another --time-scale"))?;
+    let plan = build::build(&loaded, &config, &scaled, stack, scale).map_err(|refused| {
+        refused.into_iter().map(|it| diagnostic(Code::Unsupported, it.location, it.message, None)).collect::<Vec<_>>()
+    })?;
+    Ok(Studied { plan: Arc::new(plan), config: Arc::new(config), scaled: Arc::new(scaled), spec: Arc::new(spec), warnings: Vec::new() })
+}
+
+/// The stack file a scenario names, else the nearest `stack/stack.toml` beside it or above it.
+#[must_use]
+pub fn stack_file(scenario: &Path, loaded: &Loaded) -> Option<PathBuf> {
+    let absolute = std::path::absolute(scenario).ok()?;
+    let folder = absolute.parent()?;
+    match &loaded.scenario.stack.file {
+        Some(written) => Some(folder.join(written.get())),
+        None => folder.ancestors().map(|above| above.join("stack/stack.toml")).find(|path| path.is_file()),
+    }
+}
+
+fn config(spec: &Spec) -> Result<ConfigSet, Diagnostic> {
+    let of = |role| spec.with_role(role).and_then(|(_, component)| component.config.as_ref());
+    let stack = |message: String| {
+        let location = Location { file: spec.file.display().to_string(), line: 1, column: 1 };
+        diagnostic(Code::Stack, location, message, None)
+    };
+    let prometheus = of(Role::Prometheus).ok_or_else(|| {
+        stack("no component has `role = \"prometheus\"` and a `config`; a drill needs one".to_owned())
+    })?;
+    let paths = ConfigPaths {
+        prometheus: spec.folder.join(prometheus.get_ref()),
+        alertmanager: of(Role::Alertmanager).map(|path| spec.folder.join(path.get_ref())),
+    };
+    read(&paths).map_err(|error| diagnostic(Code::Stack, error.location(), error.to_string(), None))
+}
+
+fn scaled(config: &ConfigSet, scale: Scale) -> Result<ConfigSet, String> {
+    let request = RenderRequest { scale, addresses: Addresses::AsWritten, receivers: Receivers::AsWritten };
+    render(config, &request).map(|rendered| rendered.config).map_err(|error| format!("failed to {error}"))
+}
+
+fn stack_problems(stack: &Path, error: &SpecError) -> Vec<Diagnostic> {
+    match error {
+        SpecError::Invalid(problems) => problems
+            .iter()
+            .map(|it| diagnostic(Code::Stack, it.at.clone(), it.message.clone(), it.help.clone()))
+            .collect(),
+        SpecError::Read { .. } => {
+            let location = Location { file: stack.display().to_string(), line: 1, column: 1 };
+            vec![diagnostic(Code::Stack, location, format!("failed to {error}"), None)]
+        }
+    }
+}
+
+fn whole_file(loaded: &Loaded, message: String, help: &str) -> Diagnostic {
+    diagnostic(Code::Stack, Location::of(&loaded.file, &loaded.text, 0), message, Some(help.to_owned()))
+}
+
+fn diagnostic(code: Code, location: Location, message: String, help: Option<String>) -> Diagnostic {
+    Diagnostic {
+        code,
+        severity: Severity::Error,
+        message,
+        end: location.clone(),
+        location,
+        labels: Vec::new(),
+        help,
+        span: 0..0,
+    }
+}

@@ -1,0 +1,629 @@
+//! One scenario from its first port to its verdict: the shell around the pure timeline. It performs what the timeline
+//! decides, in one loop; everything else (pollers, faults, loads, inboxes) only speaks to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::actuate::{Actuator, Flow, Injected};
+use super::count::Base;
+use super::gather::{self, Sources};
+use super::observe::{self, Seen};
+use super::record::Record;
+use super::seed;
+use super::show;
+use super::sink::Sink;
+use super::stage::{self, Broken, Built, Place};
+use super::timeline::{Action, Baseline, Message, Timeline};
+use super::windows::{FaultTimes, Times};
+use crate::clock::Stamp;
+use crate::event::{EventKind, Phase, Verdict};
+use crate::expect::look::ScaledTime;
+use crate::expect::{Expectation, Mode, Window};
+use crate::load::{self, Second};
+use crate::outcome::{Evidence, Outcome, Reason};
+use crate::plan::build::{During, Plan, Step};
+use crate::plan::scale::ConfigSet;
+use crate::verdict::{self, Judgement};
+
+/// How often the loop looks whether it may judge.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long components may take to end when they are asked to.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long requests in flight may take after the load's end, at least.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How long the log store may take to get the last lines.
+const LOGS_SETTLE: Duration = Duration::from_secs(5);
+
+/// A scenario to be run.
+pub struct Drill {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// The user's configuration.
+    pub config: Arc<ConfigSet>,
+    /// Where the stack comes from.
+    pub place: Place,
+    /// Where events go.
+    pub sink: Sink,
+    /// Cancelled when the run is to end.
+    pub cancel: CancellationToken,
+}
+
+/// What the loop hears.
+enum Input {
+    Told(Message),
+    Lit(Result<Option<Stamp>, Broken>),
+    Seen(Seen),
+    Second(String, Second),
+    Factor(String, f64),
+    Proved(usize, Box<Injected>, Stamp),
+    NotEffective(usize, Box<Injected>),
+    Gone(usize, Stamp),
+    LoadsEnded(BTreeMap<String, load::Summary>),
+    Look,
+}
+
+impl Drill {
+    /// Runs it to its end, whatever that is.
+    pub async fn run(self) -> Judgement {
+        let name = self.plan.name.clone();
+        let sink = self.sink.clone();
+        sink.tell(EventKind::ScenarioStarted(show::scenario(&self.plan)));
+        sink.tell(EventKind::PhaseStarted { phase: Phase::Startup });
+        match stage::build(&self.plan, &self.config, &self.place, &sink).await {
+            Ok(built) => Floor::new(self, built).run().await,
+            Err(broken) if broken.reason == Reason::RequirementMissing => {
+                sink.tell(EventKind::ScenarioSkipped { reason: broken.reason, message: broken.message });
+            }
+            Err(broken) => tell_broken(&sink, broken),
+        }
+        let judgement = verdict::of_scenario(&name, &sink.events());
+        let Judgement { verdict, reasons } = judgement.clone();
+        sink.tell(EventKind::ScenarioFinished { verdict, reasons });
+        judgement
+    }
+}
+
+fn tell_broken(sink: &Sink, broken: Broken) {
+    let Broken { reason, message, component, last_lines } = broken;
+    sink.tell(EventKind::StackFailed { component, reason, message, last_lines });
+}
+
+/// The state of a scenario that runs.
+struct Floor {
+    drill: Drill,
+    built: Built,
+    timeline: Timeline,
+    times: Times,
+    record: Record,
+    handles: BTreeMap<String, load::Handle>,
+    summaries: BTreeMap<String, load::Summary>,
+    injected: BTreeMap<usize, Injected>,
+    judged: BTreeMap<String, bool>,
+    reachable: BTreeMap<&'static str, bool>,
+    flow: Flow,
+    base: Base,
+    collecting: Option<Stamp>,
+    interrupted: bool,
+    stop: CancellationToken,
+    sender: UnboundedSender<Input>,
+    inputs: UnboundedReceiver<Input>,
+}
+
+impl Floor {
+    fn new(drill: Drill, built: Built) -> Self {
+        let (sender, inputs) = mpsc::unbounded_channel();
+        Self {
+            timeline: Timeline::new(drill.plan.schedule.clone()),
+            drill,
+            built,
+            times: Times::default(),
+            record: Record::default(),
+            handles: BTreeMap::new(),
+            summaries: BTreeMap::new(),
+            injected: BTreeMap::new(),
+            judged: BTreeMap::new(),
+            reachable: BTreeMap::new(),
+            flow: Flow::default(),
+            base: Base::default(),
+            collecting: None,
+            interrupted: false,
+            stop: CancellationToken::new(),
+            sender,
+            inputs,
+        }
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.drill.plan
+    }
+
+    fn sink(&self) -> &Sink {
+        &self.drill.sink
+    }
+
+    fn time(&self) -> ScaledTime {
+        ScaledTime { scale: self.plan().scale }
+    }
+
+    fn scrape(&self) -> Duration {
+        stage::scrape_of(&self.built.rendered.config, self.drill.place.prepared.spec())
+    }
+
+    async fn run(mut self) {
+        let lighting = self.light();
+        loop {
+            let input = self.next().await;
+            for action in self.take(input).await {
+                if self.perform(action).await == Flowing::Finished {
+                    lighting.abort();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Starts the stack in a task of its own, so that the loop hears an interrupt meanwhile.
+    fn light(&self) -> tokio::task::JoinHandle<()> {
+        let (plan, sink, sender) = (Arc::clone(&self.drill.plan), self.sink().clone(), self.sender.clone());
+        let shared = self.built.share();
+        tokio::spawn(async move {
+            let lit = stage::light(&shared, &plan, &sink).await;
+            drop(sender.send(Input::Lit(lit)));
+        })
+    }
+
+    async fn next(&mut self) -> Input {
+        let tick = self.timeline.next_tick().map(|at| self.drill.sink.clock().instant(at).into());
+        tokio::select! {
+            biased;
+            () = self.drill.cancel.cancelled(), if !self.interrupted => Input::Told(Message::Interrupted),
+            Some(input) = self.inputs.recv() => input,
+            Some(message) = self.built.mail.recv() => {
+                let event = self.record.message(&message);
+                self.drill.sink.tell_at(message.received, event);
+                Input::Look
+            }
+            () = async { match tick { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
+                Input::Told(Message::Tick)
+            }
+        }
+    }
+
+    async fn take(&mut self, input: Input) -> Vec<Action> {
+        match input {
+            Input::Told(message) => return self.told(message),
+            Input::Lit(Ok(first)) => return self.lit(first),
+            Input::Lit(Err(broken)) => {
+                tell_broken(self.sink(), broken);
+                return self.told(Message::StackBroke);
+            }
+            Input::Seen(seen) => self.seen(seen),
+            Input::Second(load, second) => {
+                self.flow.sampled(&load, &second);
+                self.sink().tell_at(second.second, show::second(&load, &second));
+            }
+            Input::Factor(load, factor) => {
+                if let Some(handle) = self.handles.get(&load) {
+                    handle.set_factor(factor);
+                }
+            }
+            Input::Proved(fault, injected, at) => {
+                self.injected.insert(fault, *injected);
+                self.fault_times(fault).proved = Some(at);
+                return self.told(Message::Proved(fault));
+            }
+            Input::NotEffective(fault, injected) => {
+                self.injected.insert(fault, *injected);
+                return self.told(Message::NotEffective(fault));
+            }
+            Input::Gone(fault, at) => {
+                self.fault_times(fault).gone = Some(at);
+                return self.told(Message::Gone(fault));
+            }
+            Input::LoadsEnded(summaries) => {
+                for (name, summary) in &summaries {
+                    self.sink().tell(show::totals(name, summary));
+                }
+                self.summaries = summaries;
+                return self.told(Message::LoadStopped);
+            }
+            Input::Look => {}
+        }
+        if self.may_judge() {
+            self.collecting = None;
+            self.judge_rest().await;
+            return self.told(Message::Judged);
+        }
+        Vec::new()
+    }
+
+    fn told(&mut self, message: Message) -> Vec<Action> {
+        if message == Message::Interrupted {
+            self.interrupted = true;
+            self.collecting = None;
+        }
+        let now = self.sink().now();
+        self.timeline.handle(&message, now)
+    }
+
+    fn lit(&mut self, first: Option<Stamp>) -> Vec<Action> {
+        let begun = self.sink().events().iter().rev().find_map(|event| {
+            let own = event.scenario.as_deref() == Some(self.plan().name.as_str());
+            (own && matches!(event.what, EventKind::ScenarioStarted(_))).then_some(event.at)
+        });
+        let now = self.sink().now();
+        let since = |at: Stamp| begun.map_or(Duration::ZERO, |begun| at.since(begun));
+        self.sink().tell(EventKind::StackReady { took: since(now), prometheus_first_up: first.map(since) });
+        self.watch();
+        self.told(Message::StackReady)
+    }
+
+    /// Starts the pollers.
+    fn watch(&self) {
+        let evaluation = self.built.rendered.config.prometheus.evaluation_interval;
+        let period = (evaluation / 2).clamp(Duration::from_millis(100), Duration::from_secs(1));
+        let (to, mut from) = mpsc::unbounded_channel();
+        let clock = self.sink().clock();
+        let clients = &self.built.clients;
+        tokio::spawn(observe::rules(clients.prometheus.clone(), period, clock, to.clone(), self.stop.clone()));
+        if let Some(alertmanager) = clients.alertmanager.clone() {
+            let period = period.max(Duration::from_millis(200));
+            tokio::spawn(observe::holdings(alertmanager, period, clock, to, self.stop.clone()));
+        }
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            while let Some(seen) = from.recv().await {
+                if sender.send(Input::Seen(seen)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn seen(&mut self, seen: Seen) {
+        match seen {
+            Seen::Rules { asked, groups } => {
+                for (at, event) in self.record.rules(&groups, asked) {
+                    self.drill.sink.tell_at(at, event);
+                }
+                self.reachability("prometheus", None);
+            }
+            Seen::Held { asked, alerts } => {
+                self.record.held(&alerts, asked);
+                self.reachability("alertmanager", None);
+            }
+            Seen::Deliveries(deliveries) => self.record.deliveries(&deliveries),
+            Seen::Silent { component, error } => self.reachability(component, Some(error.to_string())),
+        }
+    }
+
+    fn reachability(&mut self, component: &'static str, error: Option<String>) {
+        let reachable = error.is_none();
+        if self.reachable.insert(component, reachable).unwrap_or(true) != reachable {
+            self.sink().tell(EventKind::ServerReachability {
+                component: component.to_owned(),
+                reachable,
+                message: error.unwrap_or_default(),
+            });
+        }
+    }
+
+    fn fault_times(&mut self, fault: usize) -> &mut FaultTimes {
+        let id = self.drill.plan.schedule.faults[fault].id.clone();
+        self.times.faults.entry(id).or_default()
+    }
+
+    async fn perform(&mut self, action: Action) -> Flowing {
+        match action {
+            Action::Enter(phase) => self.enter(phase),
+            Action::StartLoad => self.start_load(),
+            Action::JudgeBaseline => {
+                let steady = self.judge_baseline().await;
+                drop(self.sender.send(Input::Told(Message::BaselineJudged(steady))));
+            }
+            Action::Inject(fault) => self.inject(fault),
+            Action::Probe(fault) => self.probe(fault),
+            Action::Revert(fault) => self.revert(fault),
+            Action::StopLoad => self.stop_load(),
+            Action::Judge => self.collect(),
+            Action::TearDown => {
+                self.tear_down().await;
+                drop(self.sender.send(Input::Told(Message::TornDown)));
+            }
+            Action::Finish => return Flowing::Finished,
+        }
+        Flowing::On
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        let now = self.sink().now();
+        match phase {
+            Phase::Baseline => self.times.baseline = Some(now),
+            Phase::Recovery => self.times.recovery = Some(now),
+            _ => {}
+        }
+        self.sink().tell_at(now, EventKind::PhaseStarted { phase });
+    }
+
+    fn start_load(&mut self) {
+        let now = self.sink().now();
+        self.base = Base { at: now };
+        self.times.load_started = Some(now);
+        let plan = Arc::clone(&self.drill.plan);
+        for load in &plan.loads {
+            let requests = seed::fill(load, &self.drill.place.prepared.spec().seed);
+            let mut spec = load::Spec::new(&load.name, self.built.target.clone(), load.model.clone(), requests);
+            spec.timeout = load.timeout;
+            spec.seed = load.seed;
+            match load::start(spec, self.sink().clock()) {
+                Ok(mut handle) => {
+                    let (_, nobody) = mpsc::unbounded_channel();
+                    let samples = std::mem::replace(handle.samples(), nobody);
+                    self.forward(&load.name, samples);
+                    self.flow.usual(&load.name, show::usual_rate(&load.model));
+                    self.handles.insert(load.name.clone(), handle);
+                }
+                Err(error) => self.sink().tell(EventKind::Warned { message: format!("failed to {error}") }),
+            }
+        }
+        let ramp = plan.loads.iter().map(|load| load.ramp).max().unwrap_or_default();
+        let warm = ramp + plan.reach + self.scrape() * 2;
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(warm).await;
+            drop(sender.send(Input::Told(Message::Warm)));
+        });
+    }
+
+    fn forward(&self, load: &str, mut samples: UnboundedReceiver<Second>) {
+        let (sender, load) = (self.sender.clone(), load.to_owned());
+        tokio::spawn(async move {
+            while let Some(second) = samples.recv().await {
+                if sender.send(Input::Second(load.clone(), second)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn actuator(&self) -> Actuator {
+        let sender = self.sender.clone();
+        Actuator {
+            running: Arc::clone(&self.built.running),
+            inbox: Arc::clone(&self.built.inbox),
+            alertmanager: self.built.clients.alertmanager.clone(),
+            throttle: Arc::new(move |load, factor| drop(sender.send(Input::Factor(load.to_owned(), factor)))),
+            flow: self.flow.clone(),
+            sink: self.sink().clone(),
+        }
+    }
+
+    fn inject(&mut self, fault: usize) {
+        let now = self.sink().now();
+        self.fault_times(fault).injecting = Some(now);
+        let (actuator, sender) = (self.actuator(), self.sender.clone());
+        let (id, what) = (self.plan().schedule.faults[fault].id.clone(), self.plan().faults[fault].clone());
+        tokio::spawn(async move {
+            let (injected, proved) = actuator.inject(&id, &what).await;
+            let injected = Box::new(injected);
+            drop(sender.send(match proved {
+                Ok(_) => Input::Proved(fault, injected, actuator.sink.now()),
+                Err(_) => Input::NotEffective(fault, injected),
+            }));
+        });
+    }
+
+    fn probe(&self, fault: usize) {
+        let Some(injected) = self.injected.get(&fault).cloned() else { return };
+        let actuator = self.actuator();
+        tokio::spawn(async move { actuator.check(&injected).await });
+    }
+
+    /// Reverts; while the injection is still on its way, as soon as it has ended.
+    fn revert(&mut self, fault: usize) {
+        let now = self.sink().now();
+        self.fault_times(fault).reverting = Some(now);
+        let (actuator, sender) = (self.actuator(), self.sender.clone());
+        let known = self.injected.get(&fault).cloned();
+        let (id, what) = (self.plan().schedule.faults[fault].id.clone(), self.plan().faults[fault].clone());
+        tokio::spawn(async move {
+            let injected = known.unwrap_or_else(|| Injected::presumed(&id, &what, now));
+            actuator.revert(&injected).await;
+            drop(sender.send(Input::Gone(fault, actuator.sink.now())));
+        });
+    }
+
+    fn stop_load(&mut self) {
+        self.times.load_stopped = Some(self.sink().now());
+        let handles = std::mem::take(&mut self.handles);
+        let drain = self.plan().loads.iter().map(|load| load.timeout).max().unwrap_or_default().max(DRAIN);
+        let drain = if self.interrupted { Duration::ZERO } else { drain };
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let stopping = handles.into_iter().map(|(name, handle)| async move { (name, handle.stop(drain).await) });
+            let summaries = futures_util::future::join_all(stopping).await.into_iter().collect();
+            drop(sender.send(Input::LoadsEnded(summaries)));
+        });
+    }
+
+    /// From now on the loop looks again and again whether everything that may still come has come.
+    fn collect(&mut self) {
+        self.collecting = Some(self.sink().now());
+        let (sender, stop) = (self.sender.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            let mut ticks = interval(LOOK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = ticks.tick() => {}
+                }
+                if sender.send(Input::Look).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Everything sent has been scraped, and the pages that must come have come or cannot come in time any more.
+    fn may_judge(&self) -> bool {
+        let Some(since) = self.collecting else { return false };
+        let now = self.sink().now();
+        if now < since + self.scrape() * 2 + Duration::from_millis(300) {
+            return false;
+        }
+        let waiting = self.plan().expectations.iter().any(|step| {
+            let Some(window) = self.times.window(&step.during, self.plan().echo) else { return false };
+            now < window.observed_until && self.is_open(step, window)
+        });
+        !waiting
+    }
+
+    /// Whether a page, or its end, is still to come.
+    fn is_open(&self, step: &Step, window: Window) -> bool {
+        let outcome = match &step.what {
+            Expectation::Alert(spec) if step.mode == Mode::Eventually => {
+                crate::expect::alert::judge(spec, step.mode, window, &self.record.history(&spec.name), self.time())
+            }
+            Expectation::Notification(spec) if step.mode == Mode::Eventually => {
+                let history = self.record.history(&spec.alert);
+                let mail = self.record.mail();
+                crate::expect::notification::judge(spec, step.mode, window, &mail, &history, self.time())
+            }
+            _ => return false,
+        };
+        let open = [Reason::NeverFired, Reason::NeverResolved, Reason::ResolvedMissing, Reason::HopPromAm];
+        let late = [Reason::HopAmReceiver, Reason::NoCoverage, Reason::WrongReceiver, Reason::Suppressed];
+        outcome.reason().is_some_and(|reason| open.contains(&reason) || late.contains(&reason))
+    }
+
+    fn sources(&self, settled: Stamp) -> Sources<'_> {
+        Sources {
+            prometheus: &self.built.clients.prometheus,
+            loki: self.built.clients.loki.as_ref(),
+            record: &self.record,
+            loads: &self.summaries,
+            signals: &self.drill.place.prepared.spec().signals,
+            base: &self.base,
+            scrape: self.scrape(),
+            time: self.time(),
+            settled,
+        }
+    }
+
+    /// Judges what must hold before any fault.
+    async fn judge_baseline(&mut self) -> Baseline {
+        let end = self.sink().now();
+        self.times.baseline_end = Some(end);
+        tokio::time::sleep(self.scrape() * 2).await;
+        for (name, handle) in &mut self.handles {
+            self.summaries.insert(name.clone(), handle.snapshot().await);
+        }
+        let plan = Arc::clone(&self.drill.plan);
+        let mut steady = Baseline::Steady;
+        for step in &plan.expectations {
+            let outcome = if step.during == During::Baseline {
+                let Some(window) = self.times.window(&step.during, plan.echo) else { continue };
+                gather::judge(step, window, self.sources(end + self.scrape())).await
+            } else {
+                let Some(outcome) = self.already_on(step, end) else { continue };
+                outcome
+            };
+            if !outcome.is_passed() {
+                steady = Baseline::Unsteady;
+            }
+            self.tell_outcome(step, outcome);
+        }
+        steady
+    }
+
+    /// An alert that is on before its fault proves nothing when it is on afterwards.
+    fn already_on(&self, step: &Step, now: Stamp) -> Option<Outcome> {
+        let Expectation::Alert(spec) = &step.what else { return None };
+        if step.mode != Mode::Eventually || !matches!(step.during, During::All(_) | During::Any(_)) {
+            return None;
+        }
+        let window = Window::plain(now, now);
+        let history = self.record.history(&spec.name);
+        let outcome = crate::expect::alert::judge(spec, step.mode, window, &history, self.time());
+        (outcome.reason() == Some(Reason::FiringAtBaseline)).then_some(outcome)
+    }
+
+    fn tell_outcome(&mut self, step: &Step, outcome: Outcome) {
+        self.judged.insert(step.id.clone(), outcome.is_passed());
+        self.sink().tell(EventKind::ExpectationJudged { expectation: step.id.clone(), outcome });
+    }
+
+    async fn judge_rest(&mut self) {
+        let plan = Arc::clone(&self.drill.plan);
+        let settled = self.sink().now();
+        for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>() {
+            let outcome = match self.times.window(&step.during, plan.echo) {
+                Some(window) => self.judge_settled(step, window, settled).await,
+                None => self.unreached(),
+            };
+            self.tell_outcome(step, outcome);
+        }
+    }
+
+    /// Log lines may still be on their way: what depends on them is asked again until it holds or time is up.
+    async fn judge_settled(&self, step: &Step, window: Window, settled: Stamp) -> Outcome {
+        let deadline = tokio::time::Instant::now() + LOGS_SETTLE;
+        loop {
+            let outcome = gather::judge(step, window, self.sources(settled)).await;
+            let by_logs = matches!(step.what, Expectation::Log(_) | Expectation::Agreement(_));
+            if outcome.is_passed() || !by_logs || tokio::time::Instant::now() >= deadline {
+                return outcome;
+            }
+            tokio::time::sleep(LOOK * 4).await;
+        }
+    }
+
+    fn unreached(&self) -> Outcome {
+        let evidence = |text: &str| Evidence::new(text);
+        if self.judged.values().any(|passed| !passed) {
+            return Outcome::Skipped(Reason::BaselineUnsteady, evidence("the baseline did not hold, so nothing was broken"));
+        }
+        Outcome::Inconclusive(Reason::NoCoverage, evidence("the scenario ended before this window began"))
+    }
+
+    async fn tear_down(&mut self) {
+        self.stop.cancel();
+        if self.interrupted {
+            let plan = Arc::clone(&self.drill.plan);
+            for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>() {
+                let evidence = Evidence::new("the run was ended before this was judged");
+                self.tell_outcome(step, Outcome::Skipped(Reason::Interrupted, evidence));
+            }
+        }
+        for left in self.built.running.stop_all(GRACE).await {
+            self.sink().tell(EventKind::LeftBehind { resource: left.resource, message: left.message });
+        }
+    }
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flowing {
+    On,
+    Finished,
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The verdict of a drill whose task panicked: a bug in the harness, whatever was judged before.
+#[must_use]
+pub fn crashed(sink: &Sink, message: &str) -> Judgement {
+    sink.tell(EventKind::Warned { message: format!("a bug in the harness: {message}") });
+    sink.tell(EventKind::ScenarioFinished { verdict: Verdict::Bug, reasons: vec![Reason::Bug] });
+    Judgement { verdict: Verdict::Bug, reasons: vec![Reason::Bug] }
+}

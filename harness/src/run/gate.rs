@@ -1,0 +1,185 @@
+//! The gates before any load: targets up, Alertmanager discovered, rules loaded and evaluated, clocks in step. Each is a
+//! question with one deadline, and a gate that stays shut says which and why.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::stage::Broken;
+use crate::clock::{Clock, Stamp};
+use crate::outcome::Reason;
+use crate::telemetry::Error;
+use crate::telemetry::prometheus::{Group, Prometheus, RuleKind, Target};
+
+/// What must be so before load.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// Alerts that some expectation names.
+    pub alerts: BTreeSet<String>,
+    /// The job of the service under drill.
+    pub job: Option<String>,
+    /// How many targets the configuration has, by job.
+    pub targets: usize,
+    /// Whether the configuration names an Alertmanager.
+    pub alerting: Alerting,
+    /// The scrape interval.
+    pub scrape: Duration,
+    /// The longest evaluation interval.
+    pub evaluation: Duration,
+}
+
+/// Whether Prometheus is configured to send alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alerting {
+    /// It is.
+    Configured,
+    /// It is not, and nothing is waited for.
+    Missing,
+}
+
+/// Prometheus's own discovery takes five seconds, whatever is configured.
+const DISCOVERY: Duration = Duration::from_secs(5);
+/// Room for a busy machine.
+const ALLOWANCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
+/// Two clocks may differ by this much.
+const SKEW: f64 = 1.0;
+
+impl Gate {
+    /// Waits until everything is so. Returns when the first target was seen up.
+    ///
+    /// # Errors
+    /// The gate that stayed shut, with what was last seen.
+    pub async fn pass(&self, prometheus: &Prometheus, clock: Clock) -> Result<Option<Stamp>, Broken> {
+        self.clocks(prometheus, &clock).await?;
+        self.loaded(prometheus).await?;
+        let deadline = Instant::now() + DISCOVERY + ALLOWANCE + self.scrape * 4;
+        let first = self.up(prometheus, &clock, deadline).await?;
+        self.discovered(prometheus, deadline).await?;
+        self.evaluated(prometheus).await?;
+        Ok(first)
+    }
+
+    async fn clocks(&self, prometheus: &Prometheus, clock: &Clock) -> Result<(), Broken> {
+        let offset = prometheus.clock_offset(clock).await.map_err(|error| silent(&error))?;
+        if offset.seconds.abs() - offset.uncertainty > SKEW {
+            let message = format!("Prometheus's clock differs by {:.1} s", offset.seconds);
+            return Err(Broken::new(Reason::ClockSkew, message));
+        }
+        Ok(())
+    }
+
+    async fn loaded(&self, prometheus: &Prometheus) -> Result<(), Broken> {
+        let groups = prometheus.rules().await.map_err(|error| silent(&error))?.value;
+        let loaded: BTreeSet<&str> = groups
+            .iter()
+            .flat_map(|group| &group.rules)
+            .filter(|rule| rule.kind == RuleKind::Alerting)
+            .map(|rule| rule.name.as_str())
+            .collect();
+        let missing: Vec<&str> =
+            self.alerts.iter().map(String::as_str).filter(|name| !loaded.contains(name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "Prometheus runs without the alerting rules {}; it has loaded {}",
+            missing.join(", "),
+            if loaded.is_empty() { "none".to_owned() } else { loaded.into_iter().collect::<Vec<_>>().join(", ") }
+        );
+        Err(Broken::new(Reason::RuleNotLoaded, message))
+    }
+
+    async fn up(&self, prometheus: &Prometheus, clock: &Clock, deadline: Instant) -> Result<Option<Stamp>, Broken> {
+        let mut first = None;
+        loop {
+            let targets = prometheus.targets().await.map_err(|error| silent(&error))?.value;
+            if first.is_none() && targets.iter().any(|target| target.health == "up") {
+                first = Some(clock.now());
+            }
+            let shut = self.shut(&targets);
+            let Some(shut) = shut else { return Ok(first) };
+            if Instant::now() >= deadline {
+                return Err(shut);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Why the targets are not yet as they must be.
+    fn shut(&self, targets: &[Target]) -> Option<Broken> {
+        let job = |target: &Target| target.labels.get("job").cloned().unwrap_or_default();
+        if let Some(wanted) = self.job.as_ref().filter(|wanted| !targets.iter().any(|target| job(target) == **wanted)) {
+            let known: BTreeSet<String> = targets.iter().map(job).collect();
+            let known: Vec<String> = known.into_iter().collect();
+            let message = format!("Prometheus has no target of job {wanted}; it has {}", known.join(", "));
+            return Some(Broken::new(Reason::TargetAbsent, message));
+        }
+        if targets.len() < self.targets {
+            let message = format!("Prometheus has {} of {} targets", targets.len(), self.targets);
+            return Some(Broken::new(Reason::TargetAbsent, message));
+        }
+        let down = targets.iter().find(|target| target.health != "up")?;
+        let message = format!("target {} of job {} is {}: {}", down.url, job(down), down.health, down.last_error);
+        Some(Broken::new(Reason::TargetDown, message))
+    }
+
+    async fn discovered(&self, prometheus: &Prometheus, deadline: Instant) -> Result<(), Broken> {
+        while self.alerting == Alerting::Configured {
+            let found = prometheus.alertmanagers().await.map_err(|error| silent(&error))?.value;
+            if !found.is_empty() {
+                break;
+            }
+            if Instant::now() >= deadline {
+                let message = "Prometheus did not discover the Alertmanager it is configured with";
+                return Err(Broken::new(Reason::HopPromAm, message));
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Every rule three times: `ALERTS` and recorded series lag by two evaluations after a start (T23).
+    async fn evaluated(&self, prometheus: &Prometheus) -> Result<(), Broken> {
+        let deadline = Instant::now() + ALLOWANCE + self.evaluation * 6;
+        let mut begun: Option<Stamp> = None;
+        loop {
+            let groups = prometheus.rules().await.map_err(|error| silent(&error))?.value;
+            match oldest(&groups) {
+                Ok(oldest) => {
+                    let begun = *begun.get_or_insert(oldest);
+                    if oldest.since(begun) >= self.evaluation * 2 {
+                        return broken_rule(&groups).map_or(Ok(()), Err);
+                    }
+                }
+                Err(name) if Instant::now() >= deadline => {
+                    return Err(Broken::new(Reason::NoCoverage, format!("rule {name} was not evaluated")));
+                }
+                Err(_) => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(Broken::new(Reason::NoCoverage, "the rules were not evaluated three times"));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// The oldest of the rules' last evaluations, or the first rule without one.
+fn oldest(groups: &[Group]) -> Result<Stamp, String> {
+    let mut oldest = Stamp(i64::MAX);
+    for rule in groups.iter().flat_map(|group| &group.rules) {
+        oldest = oldest.min(rule.last_evaluation.ok_or_else(|| rule.name.clone())?);
+    }
+    Ok(oldest)
+}
+
+fn broken_rule(groups: &[Group]) -> Option<Broken> {
+    let broken = groups.iter().flat_map(|group| &group.rules).find(|rule| !rule.last_error.is_empty())?;
+    Some(Broken::new(Reason::RuleError, format!("rule {} is in error: {}", broken.name, broken.last_error)))
+}
+
+fn silent(error: &Error) -> Broken {
+    Broken::new(Reason::Unreachable, format!("Prometheus: {error}"))
+}

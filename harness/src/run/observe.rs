@@ -1,0 +1,96 @@
+//! Pollers: each asks one server again and again and sends what it said. They decide nothing.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Stamp};
+use crate::telemetry::Error;
+use crate::telemetry::alertmanager::{Alertmanager, AlertFilter, Deliveries, ReceivedAlert, deliveries};
+use crate::telemetry::prometheus::{Group, Prometheus};
+
+/// What a poll brought.
+#[derive(Debug)]
+pub enum Seen {
+    /// The rules and their alerts.
+    Rules {
+        /// When the question was sent.
+        asked: Stamp,
+        /// The groups.
+        groups: Vec<Group>,
+    },
+    /// What Alertmanager holds.
+    Held {
+        /// When the question was sent.
+        asked: Stamp,
+        /// The alerts.
+        alerts: Vec<ReceivedAlert>,
+    },
+    /// Alertmanager's own counts.
+    Deliveries(std::collections::BTreeMap<String, Deliveries>),
+    /// A server did not answer.
+    Silent {
+        /// The component.
+        component: &'static str,
+        /// Why.
+        error: Error,
+    },
+}
+
+/// Polls the rules API every `period` until cancelled.
+pub async fn rules(server: Prometheus, period: Duration, clock: Clock, to: UnboundedSender<Seen>, stop: CancellationToken) {
+    let mut ticks = ticks(period);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let asked = clock.now();
+        let seen = match server.rules().await {
+            Ok(answer) => Seen::Rules { asked, groups: answer.value },
+            Err(error) => Seen::Silent { component: "prometheus", error },
+        };
+        if to.send(seen).is_err() {
+            return;
+        }
+    }
+}
+
+/// Polls Alertmanager's alerts every `period`, and its own counters every eighth time, until cancelled.
+pub async fn holdings(
+    server: Alertmanager,
+    period: Duration,
+    clock: Clock,
+    to: UnboundedSender<Seen>,
+    stop: CancellationToken,
+) {
+    let mut ticks = ticks(period);
+    for round in 0_u64.. {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let asked = clock.now();
+        let seen = match server.alerts(&AlertFilter::everything()).await {
+            Ok(alerts) => Seen::Held { asked, alerts },
+            Err(error) => Seen::Silent { component: "alertmanager", error },
+        };
+        if to.send(seen).is_err() {
+            return;
+        }
+        if round % 8 == 0
+            && let Ok(metrics) = server.own_metrics().await
+            && to.send(Seen::Deliveries(deliveries(&metrics))).is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval_at(Instant::now(), period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
+}

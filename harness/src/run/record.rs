@@ -1,0 +1,238 @@
+//! What was observed while a scenario ran: alert histories, Alertmanager's holdings, the inboxes' mail. Fed by the pollers
+//! and the inbox through the drill's loop, read by the judges.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::clock::Stamp;
+use crate::event::{AlertState, EventKind, Notification, NotifiedAlert};
+use crate::expect::alert::{Change, History, Instance, State};
+use crate::expect::look::Coverage;
+use crate::expect::notification::{Delivery, Mail, Sighting, Tells};
+use crate::expect::Labels;
+use crate::inbox::{Message, Status};
+use crate::telemetry::alertmanager::{Deliveries, ReceivedAlert};
+use crate::telemetry::history::{self, AlertHistory, RuleKey};
+use crate::telemetry::prometheus::{Group, Health, RuleKind};
+
+/// Everything observed so far.
+#[derive(Debug, Default)]
+pub struct Record {
+    alerts: AlertHistory,
+    deliveries: Vec<Delivery>,
+    sightings: Vec<Sighting>,
+    failures: Vec<(String, String, u64)>,
+    health: BTreeMap<RuleKey, (Health, String)>,
+}
+
+impl Record {
+    /// Takes in a poll of the rules API; returns what is new.
+    pub fn rules(&mut self, groups: &[Group], at: Stamp) -> Vec<(Stamp, EventKind)> {
+        let mut news: Vec<(Stamp, EventKind)> =
+            self.alerts.observe(groups, at).into_iter().map(|change| (change.evaluated, alert_changed(change))).collect();
+        for change in self.alerts.health_changes() {
+            let now = (change.health, change.error.clone());
+            if self.health.get(&change.rule) != Some(&now) {
+                let (rule, health) = (change.rule.name.clone(), change.health.word().to_owned());
+                self.health.insert(change.rule, now);
+                news.push((change.evaluated, EventKind::RuleHealthChanged { rule, health, error: change.error }));
+            }
+        }
+        news
+    }
+
+    /// Takes in a poll of Alertmanager's alerts; only changes are kept.
+    pub fn held(&mut self, alerts: &[ReceivedAlert], at: Stamp) {
+        for alert in alerts {
+            let named = |kind: &str, ids: &[String]| ids.iter().map(|id| format!("{kind} {id}")).collect::<Vec<_>>();
+            let mut held_by = named("silence", &alert.silenced_by);
+            held_by.extend(named("inhibition by alert", &alert.inhibited_by));
+            let sighting =
+                Sighting { at, labels: alert.labels.clone(), held_by, receivers: alert.receivers.clone() };
+            let last = self.sightings.iter().rev().find(|known| known.labels == sighting.labels);
+            let known = last
+                .is_some_and(|last| last.held_by == sighting.held_by && last.receivers == sighting.receivers);
+            if !known {
+                self.sightings.push(sighting);
+            }
+        }
+    }
+
+    /// Takes in Alertmanager's own counts of deliveries.
+    pub fn deliveries(&mut self, by_integration: &BTreeMap<String, Deliveries>) {
+        self.failures = by_integration
+            .iter()
+            .flat_map(|(integration, deliveries)| {
+                let reasons = deliveries.failed_by_reason.iter().map(|(reason, count)| (reason.clone(), *count));
+                let named: f64 = deliveries.failed_by_reason.values().sum();
+                let unnamed = ("no reason given".to_owned(), (deliveries.failed - named).max(0.0));
+                reasons.chain([unnamed]).map(|(reason, count)| (integration.clone(), reason, whole(count))).collect::<Vec<_>>()
+            })
+            .filter(|(.., count)| *count > 0)
+            .collect();
+    }
+
+    /// Takes in a message from an inbox.
+    pub fn message(&mut self, message: &Message) -> EventKind {
+        if (200..300).contains(&message.answered) {
+            let deliveries = self.deliveries_of(message);
+            self.deliveries.extend(deliveries);
+            self.deliveries.sort_by_key(|delivery| delivery.received);
+        }
+        EventKind::NotificationReceived(Notification {
+            receiver: message.receiver.clone(),
+            kind: message.kind.name().to_owned(),
+            received: message.received,
+            status: message.status.word().to_owned(),
+            group_key: message.group_key.clone(),
+            group_labels: message.group_labels.clone(),
+            alerts: message
+                .alerts
+                .iter()
+                .map(|alert| NotifiedAlert {
+                    status: alert.status.word().to_owned(),
+                    labels: alert.labels.clone(),
+                    annotations: alert.annotations.clone(),
+                    starts_at: alert.starts_at,
+                    ends_at: alert.ends_at,
+                    fingerprint: alert.fingerprint.clone(),
+                })
+                .collect(),
+            truncated: message.truncated,
+            title: message.title.clone(),
+            text: message.text.clone(),
+            answered: message.answered,
+        })
+    }
+
+    /// One delivery for each alert inside; kinds that carry no labels (chat, mail) tell by name.
+    fn deliveries_of(&self, message: &Message) -> Vec<Delivery> {
+        let shown = format!("{}\n{}", message.title, message.text);
+        let delivery = |status, labels, annotations, starts_at| Delivery {
+            receiver: message.receiver.clone(),
+            kind: message.kind.name().to_owned(),
+            received: message.received,
+            tells: if status == Status::Resolved { Tells::Resolved } else { Tells::Firing },
+            labels,
+            annotations,
+            starts_at,
+            truncated: message.truncated,
+            shown: shown.clone(),
+        };
+        let inside: Vec<Delivery> = message
+            .alerts
+            .iter()
+            .filter(|alert| alert.labels.contains_key("alertname"))
+            .map(|alert| delivery(alert.status, alert.labels.clone(), alert.annotations.clone(), alert.starts_at))
+            .collect();
+        if !inside.is_empty() {
+            return inside;
+        }
+        let words: BTreeSet<&str> = shown.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let named = self.names().into_iter().filter(|name| words.contains(name.as_str()));
+        named
+            .map(|name| {
+                let mut labels = message.group_labels.clone();
+                labels.insert("alertname".to_owned(), name);
+                delivery(message.status, labels, Labels::new(), None)
+            })
+            .collect()
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let alerting = self.alerts.rules().filter(|(_, kind)| *kind == RuleKind::Alerting);
+        alerting.map(|(key, _)| key.name.clone()).collect()
+    }
+
+    /// How often the least-evaluated rule was evaluated so far, and how many rules there are.
+    #[must_use]
+    pub fn evaluations(&self) -> (usize, usize) {
+        let counts: Vec<usize> =
+            self.alerts.rules().map(|(key, _)| self.alerts.evaluations(key, EVER.0, EVER.1).len()).collect();
+        (counts.iter().copied().min().unwrap_or(0), counts.len())
+    }
+
+    /// The history of an alert, of all rules with its name together.
+    #[must_use]
+    pub fn history(&self, name: &str) -> History {
+        let keys: Vec<&RuleKey> = self.alerts.alerting(name).collect();
+        let mut instances: BTreeMap<(&RuleKey, Labels), Instance> = BTreeMap::new();
+        let changes = self.alerts.changes();
+        for change in changes.iter().filter(|change| keys.contains(&&change.rule)) {
+            let fresh = || Instance { labels: change.labels.clone(), annotations: Labels::new(), changes: Vec::new() };
+            let instance = instances.entry((&change.rule, change.labels.clone())).or_insert_with(fresh);
+            if !change.annotations.is_empty() {
+                instance.annotations = change.annotations.clone();
+            }
+            instance.changes.push(Change { evaluated: change.evaluated, state: state(change.to), value: change.value });
+        }
+        let errors = self
+            .alerts
+            .health_changes()
+            .into_iter()
+            .filter(|change| keys.contains(&&change.rule) && change.health == Health::Error)
+            .map(|change| (change.evaluated, change.error))
+            .collect();
+        let instances = instances.into_values().collect();
+        History { rules: keys.len(), instances, coverage: self.coverage(&keys), errors }
+    }
+
+    fn coverage(&self, keys: &[&RuleKey]) -> Coverage {
+        let Some(key) = keys.first() else { return Coverage::default() };
+        let at = self.alerts.evaluations(key, EVER.0, EVER.1).into_iter().map(|(at, _)| at).collect();
+        let interval = self.alerts.interval(key).unwrap_or_default();
+        Coverage { restarts: self.alerts.restarts(), ..Coverage::new(interval, at) }
+    }
+
+    /// The histories of all alerting rules, by name.
+    #[must_use]
+    pub fn histories(&self) -> BTreeMap<String, History> {
+        self.names().into_iter().map(|name| (name.clone(), self.history(&name))).collect()
+    }
+
+    /// Everything seen on the way to the receivers.
+    #[must_use]
+    pub fn mail(&self) -> Mail {
+        Mail {
+            deliveries: self.deliveries.clone(),
+            sightings: self.sightings.clone(),
+            failures: self.failures.clone(),
+        }
+    }
+
+    /// The rules that are in error now, with Prometheus's words.
+    #[must_use]
+    pub fn broken_rules(&self) -> Vec<(String, String)> {
+        let broken = self.health.iter().filter(|(_, (health, _))| *health == Health::Error);
+        broken.map(|(key, (_, error))| (key.name.clone(), error.clone())).collect()
+    }
+}
+
+const EVER: (Stamp, Stamp) = (Stamp(0), Stamp(i64::MAX));
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter of failures")]
+const fn whole(count: f64) -> u64 {
+    count as u64
+}
+
+const fn state(state: history::State) -> State {
+    match state {
+        history::State::Inactive => State::Inactive,
+        history::State::Pending => State::Pending,
+        history::State::Firing => State::Firing,
+    }
+}
+
+fn alert_changed(change: history::AlertChange) -> EventKind {
+    let state = match change.to {
+        history::State::Inactive => AlertState::Inactive,
+        history::State::Pending => AlertState::Pending,
+        history::State::Firing => AlertState::Firing,
+    };
+    EventKind::AlertChanged {
+        alert: change.rule.name,
+        labels: change.labels,
+        state,
+        evaluated: change.evaluated,
+        value: change.value,
+    }
+}

@@ -1,0 +1,343 @@
+//! Sets the stage for one scenario: ports, inboxes, the rewritten configuration, the components, the gates, the seed data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::gate::{Alerting, Gate};
+use super::seed;
+use super::sink::Sink;
+use crate::clock::Stamp;
+use crate::event::EventKind;
+use crate::expect::Expectation;
+use crate::inbox::{Inbox, Kind, Message};
+use crate::load;
+use crate::outcome::Reason;
+use crate::plan::build::Plan;
+use crate::plan::scale::render::{Addresses, Receivers, RenderRequest, Rendered, Shape, Slot, render};
+use crate::plan::scale::{ConfigSet, Scale, flag};
+use crate::stack::local::{Allocation, Prepared, Running, StartError};
+use crate::stack::notice::Notices;
+use crate::stack::select::{Extent, Unavailable};
+use crate::stack::session::Session;
+use crate::stack::spec::{Role, Spec};
+use crate::telemetry::alertmanager::Alertmanager;
+use crate::telemetry::http::Settings;
+use crate::telemetry::loki::Loki;
+use crate::telemetry::prometheus::Prometheus;
+
+/// Why a stage could not be set.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// The reason code.
+    pub reason: Reason,
+    /// In words.
+    pub message: String,
+    /// The component, if it was one.
+    pub component: Option<String>,
+    /// Its last lines.
+    pub last_lines: Vec<String>,
+}
+
+impl Broken {
+    /// Something that is no component's fault.
+    #[must_use]
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), component: None, last_lines: Vec::new() }
+    }
+
+    fn start(error: &StartError) -> Self {
+        let reason = match error {
+            StartError::NotReady { .. } => Reason::ReadyTimeout,
+            _ => Reason::Provider,
+        };
+        Self {
+            reason,
+            message: format!("failed to {error}"),
+            component: error.component().map(str::to_owned),
+            last_lines: error.last_lines().to_vec(),
+        }
+    }
+}
+
+/// Where a scenario's stack comes from and where its traces go.
+#[derive(Clone)]
+pub struct Place {
+    /// The suite's programs.
+    pub prepared: Arc<Prepared>,
+    /// The owner of everything that is created.
+    pub session: Arc<Session>,
+    /// The stack's notices.
+    pub notices: Notices,
+    /// The run's folder below `reports/`.
+    pub folder: PathBuf,
+}
+
+/// A stage that is built and not yet lit: configuration written, nothing started.
+pub struct Built {
+    /// The components.
+    pub running: Arc<Running>,
+    /// The receivers.
+    pub inbox: Arc<Inbox>,
+    /// What they get.
+    pub mail: UnboundedReceiver<Message>,
+    /// The configuration as it runs.
+    pub rendered: Rendered,
+    /// Clients.
+    pub clients: Clients,
+    /// Where the load goes.
+    pub target: load::Target,
+}
+
+/// The watchers' clients.
+#[derive(Clone)]
+pub struct Clients {
+    /// Metrics and rules.
+    pub prometheus: Prometheus,
+    /// Notifications, where the stack has an Alertmanager.
+    pub alertmanager: Option<Alertmanager>,
+    /// Logs, where it has a log store.
+    pub loki: Option<Loki>,
+}
+
+/// Chooses components, takes ports, opens inboxes and writes the configuration.
+///
+/// # Errors
+/// When the stack cannot run here, or its configuration cannot be rewritten.
+pub async fn build(plan: &Plan, config: &ConfigSet, place: &Place, sink: &Sink) -> Result<Built, Broken> {
+    let spec = place.prepared.spec();
+    let required: BTreeSet<String> = plan.requires.iter().cloned().collect();
+    let selection = place.prepared.select(&required, Extent::Needed).map_err(|error| unavailable(&error, &required))?;
+    let mut allocation = Allocation::new(&place.session, Arc::clone(&place.prepared), selection, &plan.name)
+        .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
+    let (inbox, mail) = Inbox::start(sink.clock(), IpAddr::V4(Ipv4Addr::LOCALHOST))
+        .await
+        .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
+    let rendered = rewrite(plan, config, &allocation, &inbox)?;
+    write(&rendered, plan, place, &mut allocation, spec)?;
+    tell(&rendered, plan, sink);
+    let clients = clients(spec, &allocation)?;
+    let base = allocation
+        .render(&spec.service.base_url)
+        .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
+    let target = load::Target::resolve(&base, load::Reach::Loopback)
+        .map_err(|error| Broken::new(Reason::InvalidScenario, format!("failed to {error}")))?;
+    let logs = place.folder.join("logs").join(&plan.name);
+    let notices = place.notices.of_scenario(&plan.name);
+    let running = Arc::new(Running::new(allocation, Arc::clone(&place.session), &logs, notices));
+    Ok(Built { running, inbox: Arc::new(inbox), mail, rendered, clients, target })
+}
+
+impl Built {
+    /// What the task that starts the components needs.
+    #[must_use]
+    pub fn share(&self) -> Unlit {
+        Unlit {
+            running: Arc::clone(&self.running),
+            config: self.rendered.config.clone(),
+            prometheus: self.clients.prometheus.clone(),
+        }
+    }
+}
+
+/// What is needed to start a stage.
+pub struct Unlit {
+    running: Arc<Running>,
+    config: ConfigSet,
+    prometheus: Prometheus,
+}
+
+/// Starts the components, plants the seed data and waits for the gates. Returns when the first target was up.
+///
+/// # Errors
+/// The component or the gate that failed.
+pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Option<Stamp>, Broken> {
+    built.running.start_all().await.map_err(|error| Broken::start(&error))?;
+    let allocation = built.running.allocation();
+    let spec = allocation.prepared().spec();
+    let base = allocation
+        .render(&spec.service.base_url)
+        .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
+    let plant = async {
+        seed::plant(&base, &spec.seed).await.map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))
+    };
+    let gate = gate(plan, &built.config, spec);
+    let ((), first) = tokio::try_join!(plant, gate.pass(&built.prometheus, sink.clock()))?;
+    // one more scrape, so that counters before the load include the seeding
+    tokio::time::sleep(gate.scrape * 2).await;
+    Ok(first)
+}
+
+fn unavailable(error: &Unavailable, required: &BTreeSet<String>) -> Broken {
+    let reason = if required.contains(&error.component) { Reason::RequirementMissing } else { Reason::Provider };
+    Broken { component: Some(error.component.clone()), ..Broken::new(reason, format!("failed to {error}")) }
+}
+
+fn gate(plan: &Plan, config: &ConfigSet, spec: &Spec) -> Gate {
+    let alerts = plan
+        .expectations
+        .iter()
+        .filter_map(|step| match &step.what {
+            Expectation::Alert(alert) => Some(alert.name.clone()),
+            Expectation::Notification(notification) => Some(notification.alert.clone()),
+            Expectation::Always(always) => Some(always.name.clone()),
+            _ => None,
+        })
+        .collect();
+    let prometheus = &config.prometheus;
+    let evaluation = prometheus.groups.iter().map(|group| prometheus.interval_of(group)).max();
+    Gate {
+        alerts,
+        job: spec.signals.target.as_ref().map(|target| target.job.clone()),
+        targets: prometheus.jobs.iter().map(|job| job.targets.len()).sum(),
+        alerting: if prometheus.alertmanagers.is_empty() { Alerting::Missing } else { Alerting::Configured },
+        scrape: scrape_of(config, spec),
+        evaluation: evaluation.unwrap_or(prometheus.evaluation_interval),
+    }
+}
+
+/// The scrape interval of the service's job.
+#[must_use]
+pub fn scrape_of(config: &ConfigSet, spec: &Spec) -> Duration {
+    let job = spec.signals.target.as_ref().map(|target| target.job.as_str());
+    let prometheus = &config.prometheus;
+    let own = prometheus.jobs.iter().find(|it| Some(it.name.as_str()) == job).map(|it| it.interval);
+    own.unwrap_or(prometheus.scrape_interval)
+}
+
+fn rewrite(plan: &Plan, config: &ConfigSet, allocation: &Allocation, inbox: &Inbox) -> Result<Rendered, Broken> {
+    let scale = Scale::new(plan.scale).map_err(|error| Broken::new(Reason::InvalidScenario, error.to_string()))?;
+    let addresses = addresses(allocation);
+    let shapes =
+        BTreeSet::from([Shape::Webhook, Shape::Slack, Shape::PagerDuty, Shape::Email, Shape::Opsgenie, Shape::Teams]);
+    let failed = std::cell::RefCell::new(None);
+    let url = |slot: &Slot| {
+        let (kind, index) = inbox_of(slot);
+        inbox.url(&slot.receiver, kind, index).unwrap_or_else(|error| {
+            failed.replace(Some(error.to_string()));
+            String::new()
+        })
+    };
+    let request = RenderRequest {
+        scale,
+        addresses: Addresses::Mapped(&addresses),
+        receivers: Receivers::Redirected { shapes: &shapes, inbox: &url },
+    };
+    let rendered = render(config, &request)
+        .map_err(|error| Broken::new(Reason::InvalidScenario, format!("failed to {error}")))?;
+    match failed.into_inner() {
+        Some(error) => Err(Broken::new(Reason::Provider, format!("failed to {error}"))),
+        None => Ok(rendered),
+    }
+}
+
+/// The inbox of an integration. Kinds that are turned into webhooks get places of their own behind the real ones.
+fn inbox_of(slot: &Slot) -> (Kind, usize) {
+    let own = Kind::from_name(&slot.kind);
+    let kind = match slot.shape {
+        Shape::Webhook => Kind::Webhook,
+        Shape::Slack => Kind::Slack,
+        Shape::PagerDuty => Kind::Pagerduty,
+        Shape::Email => Kind::Email,
+        Shape::Opsgenie => Kind::Opsgenie,
+        Shape::Teams => own.unwrap_or(Kind::Msteams),
+    };
+    if own == Some(kind) {
+        return (kind, slot.index);
+    }
+    let place = Kind::ALL.iter().position(|other| Some(*other) == own).map_or(Kind::ALL.len(), |place| place + 1);
+    (kind, slot.index + 1000 * place)
+}
+
+/// Every component's ports as the configuration may write them, by name and by number, and where they really are.
+fn addresses(allocation: &Allocation) -> BTreeMap<String, String> {
+    let spec = allocation.prepared().spec();
+    let mut map = BTreeMap::new();
+    for component in allocation.components() {
+        let Some(ports) = spec.components.get(component).map(|it| &it.ports) else { continue };
+        for (name, number) in ports {
+            if let Some(address) = allocation.address(component, name) {
+                map.insert(format!("{component}:{name}"), address.to_string());
+                map.insert(format!("{component}:{number}"), address.to_string());
+            }
+        }
+    }
+    map
+}
+
+fn write(
+    rendered: &Rendered,
+    plan: &Plan,
+    place: &Place,
+    allocation: &mut Allocation,
+    spec: &Spec,
+) -> Result<(), Broken> {
+    let folder = place.folder.join("config").join(&plan.name);
+    for file in &rendered.files {
+        let path = folder.join(&file.relative);
+        put(&path, &file.text).map_err(|error| {
+            Broken::new(Reason::Provider, format!("failed to write {}: {error}", path.display()))
+        })?;
+    }
+    let scale = Scale::new(plan.scale).map_err(|error| Broken::new(Reason::InvalidScenario, error.to_string()))?;
+    if let Some((name, _)) = spec.with_role(Role::Prometheus) {
+        let name = name.to_owned();
+        allocation.set_config(&name, folder.join(&rendered.prometheus));
+        allocation.add_arguments(&name, flag::prometheus_flags(scale));
+    }
+    if let (Some((name, _)), Some(path)) = (spec.with_role(Role::Alertmanager), &rendered.alertmanager) {
+        let name = name.to_owned();
+        allocation.set_config(&name, folder.join(path));
+        allocation.add_arguments(&name, flag::alertmanager_flags(scale));
+    }
+    for (name, component) in &spec.components {
+        let own = component.role.is_none_or(|role| !matches!(role, Role::Prometheus | Role::Alertmanager));
+        if let Some(config) = component.config.as_ref().filter(|_| own) {
+            allocation.set_config(name, spec.folder.join(config.get_ref()));
+        }
+    }
+    Ok(())
+}
+
+fn put(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    std::io::Write::write_all(&mut file, text.as_bytes())
+}
+
+fn tell(rendered: &Rendered, plan: &Plan, sink: &Sink) {
+    for file in rendered.files.iter().filter(|file| !file.diff.is_empty()) {
+        sink.tell(EventKind::ConfigRewritten {
+            file: file.original.display().to_string(),
+            copy: format!("config/{}/{}", plan.name, file.relative.display()),
+            diff: file.diff.clone(),
+        });
+    }
+    for caveat in &rendered.caveats {
+        sink.tell(EventKind::CaveatNoted { message: caveat.to_string() });
+    }
+}
+
+fn clients(spec: &Spec, allocation: &Allocation) -> Result<Clients, Broken> {
+    let base = |role| {
+        let (name, _) = spec.with_role(role)?;
+        allocation.address(name, "http").map(|address| format!("http://{address}"))
+    };
+    let settings = || Settings { deadline: Duration::from_secs(3), ..Settings::default() };
+    let failed = |error: crate::telemetry::Error| Broken::new(Reason::Provider, format!("failed to {error}"));
+    let prometheus = base(Role::Prometheus).ok_or_else(|| {
+        Broken::new(Reason::InvalidScenario, "the stack file has no component with `role = \"prometheus\"` and a port `http`")
+    })?;
+    let prometheus = Prometheus::new(&prometheus, settings()).map_err(failed)?;
+    let alertmanager =
+        base(Role::Alertmanager).map(|base| Alertmanager::new(&base, settings())).transpose().map_err(failed)?;
+    let loki = base(Role::Loki).map(|base| Loki::new(&base, settings())).transpose().map_err(failed)?;
+    Ok(Clients { prometheus, alertmanager, loki })
+}

@@ -1,0 +1,223 @@
+//! Debian packages as a source of programs: downloaded and verified by the host's own apt in a private state, unpacked
+//! into the harness's cache without root, used again later.
+//!
+//! Used by the local provider where a program is not on `PATH`, and for building images.
+
+mod apt;
+mod cache;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use self::apt::{Apt, Download};
+use self::cache::{Manifest, Unpacked};
+use super::journal::{Entry, JournalError};
+use super::notice::{Fact, Notices};
+use super::place::Places;
+use super::session::Session;
+use super::spec::DebianPackage;
+use crate::clock;
+
+/// Why a package could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DebianError {
+    /// It is not in the cache, and nothing asked to fetch it.
+    #[error("Debian package {package} is not unpacked here; it is fetched when a scenario requires it")]
+    NotFetched {
+        /// The package.
+        package: String,
+    },
+    /// A tool of Debian's is missing.
+    #[error("run `{tool}`: {source}; on another system, put the program on PATH")]
+    Tool {
+        /// The tool.
+        tool: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A tool of Debian's failed.
+    #[error("{what}: {message}")]
+    Command {
+        /// What it was to do.
+        what: String,
+        /// Its own words.
+        message: String,
+    },
+    /// The package does not hold the program.
+    #[error("find {binary} in Debian package {package}")]
+    NoBinary {
+        /// The package.
+        package: String,
+        /// The program's path.
+        binary: String,
+    },
+    /// The cache could not be written.
+    #[error("use {path}: {source}; set HARNESS_CACHE to a folder that can be written")]
+    Cache {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The work folder could not be journalled.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// An unpacked package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// The program.
+    pub binary: PathBuf,
+    /// The folder that stands for `/`.
+    pub root: PathBuf,
+    /// `prometheus 2.42.0+ds-5+b5`.
+    pub name: String,
+    /// Folders with its shared libraries.
+    pub libraries: Vec<PathBuf>,
+}
+
+/// The cache of unpacked packages.
+#[derive(Debug)]
+pub struct Debian<'a> {
+    home: PathBuf,
+    session: &'a Session,
+    notices: Notices,
+}
+
+impl<'a> Debian<'a> {
+    /// The cache below `places`, used by one run.
+    #[must_use]
+    pub fn new(places: &Places, session: &'a Session, notices: Notices) -> Self {
+        Self { home: places.cache.join("debian"), session, notices }
+    }
+
+    /// The program of a package: from the cache, else, if `fetch` allows it, from Debian.
+    ///
+    /// # Errors
+    /// When it is not in the cache and cannot or may not be fetched.
+    pub async fn locate(&self, wanted: &DebianPackage, fetch: Fetch) -> Result<Package, DebianError> {
+        if let Some(unpacked) = cache::find(&self.home, wanted) {
+            return package(wanted, unpacked);
+        }
+        if fetch == Fetch::Never {
+            return Err(DebianError::NotFetched { package: wanted.package.clone() });
+        }
+        let _lock = self.lock().await?;
+        // another run may have fetched it while this one waited
+        let unpacked = match cache::find(&self.home, wanted) {
+            Some(unpacked) => unpacked,
+            None => self.fetch(wanted).await?,
+        };
+        package(wanted, unpacked)
+    }
+
+    /// One harness at a time; the kernel frees the lock with the process.
+    async fn lock(&self) -> Result<File, DebianError> {
+        let path = self.home.join("lock");
+        let failed = |source| DebianError::Cache { path: path.clone(), source };
+        std::fs::create_dir_all(&self.home).map_err(failed)?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+        locked.map_err(io::Error::other).and_then(|locked| locked).map_err(failed)
+    }
+
+    async fn fetch(&self, wanted: &DebianPackage) -> Result<Unpacked, DebianError> {
+        // beside the cache, so that it can be moved into it in one step; its name lets the sweep remove it
+        let work = self.home.join(format!("harness-{}", self.session.run()));
+        self.session.record(&Entry::Folder(work.clone()))?;
+        std::fs::create_dir_all(&work).map_err(|source| DebianError::Cache { path: work.clone(), source })?;
+        let fetched = self.fetch_into(&work, wanted).await;
+        let removed = std::fs::remove_dir_all(&work);
+        let unpacked = fetched?;
+        removed.map_err(|source| DebianError::Cache { path: work, source })?;
+        Ok(unpacked)
+    }
+
+    async fn fetch_into(&self, work: &Path, wanted: &DebianPackage) -> Result<Unpacked, DebianError> {
+        let begun = clock::instant();
+        let apt = Apt::prepare(&self.home.join("apt"), self.session.run())?;
+        let packages: Vec<&str> = std::iter::once(&wanted.package).chain(&wanted.with).map(String::as_str).collect();
+        let downloads = match apt.plan(&packages).await {
+            Ok(downloads) => downloads,
+            Err(_) => self.update(&apt, &packages).await?,
+        };
+        self.announce(&downloads);
+        let downloads = if apt.download(&packages, work).await.is_ok() {
+            downloads
+        } else {
+            // an old index names packages that are gone from the mirror
+            let downloads = self.update(&apt, &packages).await?;
+            apt.download(&packages, work).await?;
+            downloads
+        };
+        let root = work.join("root");
+        for download in &downloads {
+            apt.unpack(&work.join(&download.file), &root).await?;
+        }
+        let manifest =
+            Manifest::of(&root, &downloads).map_err(|source| DebianError::Cache { path: root.clone(), source })?;
+        let unpacked = cache::keep(&self.home, wanted, &root, manifest)?;
+        if let Some(first) = downloads.first() {
+            self.notices.tell(Fact::Fetched { what: first.name(), took: clock::instant().duration_since(begun) });
+        }
+        Ok(unpacked)
+    }
+
+    async fn update(&self, apt: &Apt, packages: &[&str]) -> Result<Vec<Download>, DebianError> {
+        self.notices.tell(Fact::Fetching {
+            what: "the package index".to_owned(),
+            from: "Debian".to_owned(),
+            bytes: None,
+        });
+        apt.update().await?;
+        apt.plan(packages).await
+    }
+
+    fn announce(&self, downloads: &[Download]) {
+        for download in downloads {
+            let (what, from) = (download.name(), "Debian".to_owned());
+            self.notices.tell(Fact::Fetching { what, from, bytes: Some(download.bytes) });
+        }
+    }
+}
+
+/// The program of a package that is unpacked in the cache below `home` and whole.
+pub(super) fn cached(home: &Path, wanted: &DebianPackage) -> Option<Package> {
+    package(wanted, cache::find(home, wanted)?).ok()
+}
+
+/// Whether a package that is not in the cache may be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// It may.
+    Allowed,
+    /// It may not.
+    Never,
+}
+
+fn package(wanted: &DebianPackage, unpacked: Unpacked) -> Result<Package, DebianError> {
+    let binary = wanted.binary.clone().unwrap_or_else(|| format!("usr/bin/{}", wanted.package));
+    let path = unpacked.root.join(&binary);
+    if !path.is_file() {
+        return Err(DebianError::NoBinary { package: wanted.package.clone(), binary });
+    }
+    let libraries = if wanted.with.is_empty() { Vec::new() } else { libraries(&unpacked.root) };
+    Ok(Package { binary: path, root: unpacked.root, name: unpacked.name, libraries })
+}
+
+/// `usr/lib/<triplet>` and `lib/<triplet>`, as Debian lays them out.
+fn libraries(root: &Path) -> Vec<PathBuf> {
+    let folders =
+        ["usr/lib", "lib"].into_iter().flat_map(|lib| root.join(lib).read_dir().into_iter().flatten().flatten());
+    let mut folders: Vec<PathBuf> = folders
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() && path.to_string_lossy().ends_with("-gnu"))
+        .collect();
+    folders.sort();
+    folders
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+use super::*;
+use crate::stack::debian::apt::Download;
+
+fn wanted() -> DebianPackage {
+    DebianPackage { package: "tool".to_owned(), binary: None, with: Vec::new() }
+}
+
+fn download(version: &str) -> Download {
+    let line = format!("'http://x/tool.deb' tool_{version}_all.deb 10 SHA256:00");
+    let mut words = line.split(' ');
+    let _ = words.next();
+    Download {
+        file: words.next().unwrap().to_owned(),
+        package: "tool".to_owned(),
+        version: version.to_owned(),
+        architecture: "all".to_owned(),
+        bytes: 10,
+        hash: "SHA256:00".to_owned(),
+    }
+}
+
+/// Puts a version into the cache by the same steps as a fetch, without apt.
+fn unpack(home: &Path, version: &str) -> Unpacked {
+    let root = home.join("work").join("root");
+    std::fs::create_dir_all(root.join("usr/bin")).unwrap();
+    std::fs::write(root.join("usr/bin/tool"), "#!/bin/sh\n").unwrap();
+    let manifest = Manifest::of(&root, &[download(version)]).unwrap();
+    let unpacked = cache::keep(home, &wanted(), &root, manifest).unwrap();
+    std::fs::remove_dir_all(home.join("work")).unwrap();
+    unpacked
+}
+
+#[test]
+fn what_was_unpacked_is_used_again_the_newest_first() {
+    let home = tempfile::tempdir().unwrap();
+    unpack(home.path(), "1.0");
+    unpack(home.path(), "2.0");
+    let found = package(&wanted(), cache::find(home.path(), &wanted()).unwrap()).unwrap();
+    assert_eq!(found.name, "tool 2.0");
+    assert!(found.binary.is_file());
+}
+
+#[test]
+fn a_damaged_package_is_not_used_and_is_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    let unpacked = unpack(home.path(), "1.0");
+    std::fs::write(unpacked.root.join("usr/bin/tool"), "").unwrap();
+    assert_eq!(cache::find(home.path(), &wanted()), None);
+    unpack(home.path(), "1.0");
+    assert!(cache::find(home.path(), &wanted()).is_some());
+}
+
+#[test]
+fn a_program_that_is_not_in_the_package_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let unpacked = unpack(home.path(), "1.0");
+    let wanted = DebianPackage { binary: Some("usr/sbin/tool".to_owned()), ..wanted() };
+    assert_eq!(package(&wanted, unpacked).unwrap_err().to_string(), "find usr/sbin/tool in Debian package tool");
+}

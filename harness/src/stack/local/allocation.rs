@@ -1,0 +1,307 @@
+//! What one scenario's stack is given: ports, folders, secrets; and what every placeholder is worth with them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::prepare::Prepared;
+use crate::stack::place::private_folder;
+use crate::stack::port::{PortLease, lease};
+use crate::stack::select::Selection;
+use crate::stack::session::Session;
+use crate::stack::spec::{Placeholder, Template};
+
+/// A generated secret. Never shown by `Debug`; [`Allocation::redact`] takes it out of text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    fn generate() -> Self {
+        let bytes: [u8; 16] = rand::rng().random();
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Takes secrets out of text.
+#[derive(Clone, Debug)]
+pub struct Redactor(Vec<Secret>);
+
+impl Redactor {
+    /// `text` without any of the secrets.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), "[redacted]"))
+    }
+}
+
+/// Who will read a text, which decides how an address in it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader<'a> {
+    /// The harness itself.
+    Harness,
+    /// A component, which may have to go through a proxy.
+    Component(&'a str),
+}
+
+/// Why a stack could not be given what it needs.
+#[derive(Debug, thiserror::Error)]
+pub enum AllocationError {
+    /// No port.
+    #[error("find a port for {component}:{port}: {source}")]
+    Port {
+        /// The component.
+        component: String,
+        /// Its port.
+        port: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No folder.
+    #[error("create {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A placeholder without a value.
+    #[error("fill in `{placeholder}` for {component}: {why}")]
+    Placeholder {
+        /// The component whose text it stands in.
+        component: String,
+        /// As written.
+        placeholder: String,
+        /// Why it has no value.
+        why: &'static str,
+    },
+}
+
+/// What one scenario's stack is given. Ports are held until it is dropped.
+#[derive(Debug)]
+pub struct Allocation {
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) selection: Selection,
+    pub(super) part: String,
+    ports: BTreeMap<String, BTreeMap<String, PortLease>>,
+    data: BTreeMap<String, PathBuf>,
+    secrets: BTreeMap<String, Secret>,
+    configs: BTreeMap<String, PathBuf>,
+    routes: BTreeMap<(String, String, String), SocketAddr>,
+    pub(super) extra_arguments: BTreeMap<String, Vec<String>>,
+}
+
+impl Allocation {
+    /// Takes ports, creates data folders and secrets for `scenario`, a name that is unique in the run and fit for a path.
+    ///
+    /// # Errors
+    /// When there is no port or a folder cannot be created.
+    pub fn new(
+        session: &Session,
+        prepared: Arc<Prepared>,
+        selection: Selection,
+        scenario: &str,
+    ) -> Result<Self, AllocationError> {
+        let home = session.folder().join(scenario);
+        let mut allocation = Self {
+            part: format!("{}/{scenario}", session.run()),
+            ports: BTreeMap::new(),
+            data: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            configs: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            extra_arguments: BTreeMap::new(),
+            prepared,
+            selection,
+        };
+        private(&home)?;
+        let components: Vec<String> = allocation.selection.components.keys().cloned().collect();
+        for component in components {
+            let data = home.join(&component);
+            private(&data)?;
+            allocation.data.insert(component.clone(), data);
+            allocation.take_ports(&component)?;
+            allocation.generate_secrets(&component);
+        }
+        Ok(allocation)
+    }
+
+    fn take_ports(&mut self, component: &str) -> Result<(), AllocationError> {
+        let spec = Arc::clone(&self.prepared.spec);
+        for port in spec.components[component].ports.keys() {
+            let failed = |source| AllocationError::Port { component: component.to_owned(), port: port.clone(), source };
+            let lease = lease().map_err(failed)?;
+            self.ports.entry(component.to_owned()).or_default().insert(port.clone(), lease);
+        }
+        Ok(())
+    }
+
+    fn generate_secrets(&mut self, component: &str) {
+        let spec = Arc::clone(&self.prepared.spec);
+        let part = &spec.components[component];
+        let texts = part.env.values().chain(&part.command).chain(&part.args).chain(part.init.iter().flatten());
+        for hole in texts.chain(part.variants.values().flat_map(|v| v.env.values())).flat_map(Template::placeholders) {
+            if let Placeholder::Secret(name) = hole {
+                self.secrets.entry(name.clone()).or_insert_with(Secret::generate);
+            }
+        }
+    }
+
+    /// The components that will run.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.selection.components.keys().map(String::as_str)
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// Where the harness reaches a component's port, given by name or number; none for a component that does not run.
+    #[must_use]
+    pub fn address(&self, component: &str, port: &str) -> Option<SocketAddr> {
+        let (name, _) = self.prepared.spec.port(component, port)?;
+        Some(self.ports.get(component)?.get(name)?.address())
+    }
+
+    /// Where `reader` reaches a component's port: through a route where one was set.
+    #[must_use]
+    pub fn address_for(&self, reader: Reader<'_>, component: &str, port: &str) -> Option<SocketAddr> {
+        let (name, _) = self.prepared.spec.port(component, port)?;
+        let route = match reader {
+            Reader::Harness => None,
+            Reader::Component(from) => self.routes.get(&(from.to_owned(), component.to_owned(), name.to_owned())),
+        };
+        route.copied().or_else(|| self.address(component, name))
+    }
+
+    /// All addresses of a component, as the harness reaches them.
+    #[must_use]
+    pub fn addresses(&self, component: &str) -> BTreeMap<String, String> {
+        let ports = self.ports.get(component).into_iter().flatten();
+        ports.map(|(name, lease)| (name.clone(), lease.address().to_string())).collect()
+    }
+
+    /// Sends what `from` says to `to`'s port through `address`, a proxy of the harness. Before anything starts.
+    pub fn route(&mut self, from: &str, to: &str, port: &str, address: SocketAddr) {
+        if let Some((name, _)) = self.prepared.spec.port(to, port) {
+            self.routes.insert((from.to_owned(), to.to_owned(), name.to_owned()), address);
+        }
+    }
+
+    /// Says which config a component gets as `{config}`. Before it starts; without it, the user's own file.
+    pub fn set_config(&mut self, component: &str, path: PathBuf) {
+        self.configs.insert(component.to_owned(), path);
+    }
+
+    /// More arguments for a component, after its own. Before it starts.
+    pub fn add_arguments(&mut self, component: &str, arguments: impl IntoIterator<Item = String>) {
+        self.extra_arguments.entry(component.to_owned()).or_default().extend(arguments);
+    }
+
+    /// A component's data folder.
+    #[must_use]
+    pub fn data(&self, component: &str) -> Option<&Path> {
+        self.data.get(component).map(PathBuf::as_path)
+    }
+
+    /// A secret by its name in the stack file.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.get(name)
+    }
+
+    /// `text` without any of the secrets.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.redactor().redact(text)
+    }
+
+    /// What takes the secrets out of text, to be kept for later.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        Redactor(self.secrets.values().cloned().collect())
+    }
+
+    /// A text of the harness's own, such as the service's base URL.
+    ///
+    /// # Errors
+    /// When a placeholder has no value.
+    pub fn render(&self, text: &Template) -> Result<String, AllocationError> {
+        self.render_in(Reader::Harness, None, text)
+    }
+
+    /// A text that stands in `component`'s table and is read by the harness: readiness, switches.
+    ///
+    /// # Errors
+    /// When a placeholder has no value.
+    pub fn render_for(&self, component: &str, text: &Template) -> Result<String, AllocationError> {
+        self.render_in(Reader::Harness, Some(component), text)
+    }
+
+    /// A text that stands in `component`'s table and is read by `component`: its command and environment.
+    pub(super) fn render_within(&self, component: &str, text: &Template) -> Result<String, AllocationError> {
+        self.render_in(Reader::Component(component), Some(component), text)
+    }
+
+    fn render_in(&self, reader: Reader<'_>, owner: Option<&str>, text: &Template) -> Result<String, AllocationError> {
+        text.render(|hole| self.worth(reader, owner, hole)).map_err(|hole| AllocationError::Placeholder {
+            component: owner.unwrap_or("the harness").to_owned(),
+            placeholder: hole.to_string(),
+            why: match hole {
+                Placeholder::Address { .. } => "that component does not run in this stack",
+                Placeholder::Value(_) => "nothing gives it a value here",
+                _ => "it has a value only inside a component",
+            },
+        })
+    }
+
+    fn worth(&self, reader: Reader<'_>, owner: Option<&str>, hole: &Placeholder) -> Option<String> {
+        let own = |port: &str| self.address(owner?, port);
+        Some(match hole {
+            Placeholder::Address { component, port } => self.address_for(reader, component, port)?.to_string(),
+            Placeholder::Listen(port) | Placeholder::Own(port) => own(port)?.to_string(),
+            Placeholder::ListenHost => own_host().to_owned(),
+            Placeholder::ListenPort(port) => own(port)?.port().to_string(),
+            Placeholder::Data => self.data.get(owner?)?.to_str()?.to_owned(),
+            Placeholder::Config => self.config(owner?)?.to_str()?.to_owned(),
+            Placeholder::Secret(name) => self.secrets.get(name)?.reveal().to_owned(),
+            Placeholder::Harness => self.prepared.harness.to_str()?.to_owned(),
+            Placeholder::Value(_) => return None,
+        })
+    }
+
+    fn config(&self, component: &str) -> Option<PathBuf> {
+        let own = || {
+            let config = self.prepared.spec.components.get(component)?.config.as_ref()?;
+            Some(self.prepared.spec.folder.join(config.get_ref()))
+        };
+        self.configs.get(component).cloned().or_else(own)
+    }
+}
+
+/// Every local component binds loopback only.
+fn own_host() -> &'static str {
+    "127.0.0.1"
+}
+
+fn private(path: &Path) -> Result<(), AllocationError> {
+    private_folder(path).map_err(|source| AllocationError::Folder { path: path.to_path_buf(), source })
+}

@@ -1,0 +1,434 @@
+//! A running stack: started in dependency order, side by side where there is none; stopped in reverse.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use rustix::process::Signal;
+use tokio::sync::watch;
+
+use super::allocation::{Allocation, AllocationError};
+use super::log::Logs;
+use super::supervisor::{Launch, Process, is_empty};
+use crate::clock;
+use crate::stack::journal::{Entry, JournalError};
+use crate::stack::notice::{Fact, Notices};
+use crate::stack::process::{self, Identity, PART_MARK};
+use crate::stack::ready::{self, Condition};
+use crate::stack::session::{Leftover, Session};
+use crate::stack::spec::{Component, ReadyCondition};
+
+/// How long a component may take to become ready when its table does not say.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long `init` may take.
+const INIT_WITHIN: Duration = Duration::from_secs(60);
+
+/// Why a component could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A text of its table could not be filled in.
+    #[error(transparent)]
+    Allocation(#[from] AllocationError),
+    /// It could not be journalled, so it was not started.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There is no such component in this stack.
+    #[error("start {0}: it is no part of this stack")]
+    Unknown(String),
+    /// It runs already.
+    #[error("start {0}: it runs already")]
+    RunsAlready(String),
+    /// The program could not be executed.
+    #[error("start {component}: run {program}: {source}")]
+    Spawn {
+        /// The component.
+        component: String,
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It ended before it was ready.
+    #[error("start {component}: it ended before it was ready ({status})\n{}", .last_lines.join("\n"))]
+    Exited {
+        /// The component.
+        component: String,
+        /// Its status in words.
+        status: String,
+        /// Its last lines.
+        last_lines: Vec<String>,
+    },
+    /// It was not ready in time.
+    #[error("start {component}: not ready within {within:?}: {last_answer}\n{}", .last_lines.join("\n"))]
+    NotReady {
+        /// The component.
+        component: String,
+        /// The deadline.
+        within: Duration,
+        /// What was waited for, and the last answer.
+        last_answer: String,
+        /// Its last lines.
+        last_lines: Vec<String>,
+    },
+}
+
+impl StartError {
+    /// The component that failed.
+    #[must_use]
+    pub fn component(&self) -> Option<&str> {
+        match self {
+            Self::Unknown(component) | Self::RunsAlready(component) => Some(component),
+            Self::Spawn { component, .. } | Self::Exited { component, .. } | Self::NotReady { component, .. } => {
+                Some(component)
+            }
+            Self::Allocation(
+                AllocationError::Placeholder { component, .. } | AllocationError::Port { component, .. },
+            ) => Some(component),
+            Self::Allocation(_) | Self::Journal(_) => None,
+        }
+    }
+
+    /// Its last lines.
+    #[must_use]
+    pub fn last_lines(&self) -> &[String] {
+        match self {
+            Self::Exited { last_lines, .. } | Self::NotReady { last_lines, .. } => last_lines,
+            _ => &[],
+        }
+    }
+}
+
+/// What a component does right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It was not started yet.
+    NotStarted,
+    /// It runs.
+    Runs,
+    /// It is stopped by a signal.
+    Paused,
+    /// It ended, with this status.
+    Ended(String),
+}
+
+/// A stack that runs, or is about to. Share it as an [`Arc`].
+#[derive(Debug)]
+pub struct Running {
+    allocation: Allocation,
+    session: Arc<Session>,
+    logs: PathBuf,
+    notices: Notices,
+    client: reqwest::Client,
+    processes: Mutex<BTreeMap<String, Process>>,
+}
+
+impl Running {
+    /// Nothing is started yet. Each component's output goes to `<logs>/<component>.log` and `<component>.stderr.log`.
+    #[must_use]
+    pub fn new(allocation: Allocation, session: Arc<Session>, logs: &Path, notices: Notices) -> Self {
+        let (logs, processes) = (logs.to_path_buf(), Mutex::default());
+        Self { allocation, session, logs, notices, client: ready::client(), processes }
+    }
+
+    /// What the stack was given.
+    #[must_use]
+    pub fn allocation(&self) -> &Allocation {
+        &self.allocation
+    }
+
+    /// Starts every component once what it needs is ready, and waits until all are ready.
+    ///
+    /// # Errors
+    /// The first failure; the rest is not started then. What was started stays until [`Running::stop_all`].
+    pub async fn start_all(&self) -> Result<(), StartError> {
+        let ready: BTreeMap<String, watch::Sender<bool>> =
+            self.allocation.components().map(|name| (name.to_owned(), watch::channel(false).0)).collect();
+        let one = async |name: &String| {
+            for need in self.needs(name) {
+                if let Some(ready) = ready.get(&need) {
+                    // the sender lives as long as this function
+                    let _ = ready.subscribe().wait_for(|ready| *ready).await;
+                }
+            }
+            self.start(name).await?;
+            ready[name].send_replace(true);
+            Ok(())
+        };
+        try_join_all(ready.keys().map(one)).await.map(|_: Vec<()>| ())
+    }
+
+    /// Starts one component, again after it ended, on the same ports and data, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or is not ready in time.
+    pub async fn start(&self, name: &str) -> Result<(), StartError> {
+        let spec = &self.allocation.prepared.spec;
+        let component = spec.components.get(name).ok_or_else(|| StartError::Unknown(name.to_owned()))?;
+        if matches!(self.state(name), State::Runs | State::Paused) {
+            return Err(StartError::RunsAlready(name.to_owned()));
+        }
+        let begun = clock::instant();
+        let launch = self.launch(name)?;
+        self.session.record(&Entry::Starting(name.to_owned()))?;
+        self.initialise(name, component, &launch).await?;
+        let process = self.spawn(name, &launch)?;
+        self.notices.tell(self.started(name));
+        self.wait_until_ready(name, component, &process).await?;
+        self.notices.tell(Fact::Ready { component: name.to_owned(), took: clock::instant().duration_since(begun) });
+        Ok(())
+    }
+
+    fn needs(&self, name: &str) -> Vec<String> {
+        self.allocation.selection.needs(&self.allocation.prepared.spec, name)
+    }
+
+    fn logs(&self, name: &str) -> Logs {
+        Logs::of(&self.logs, name)
+    }
+
+    fn launch(&self, name: &str) -> Result<Launch, StartError> {
+        let allocation = &self.allocation;
+        let (spec, selection) = (&allocation.prepared.spec, &allocation.selection);
+        let located = allocation.prepared.located(name).ok_or_else(|| StartError::Unknown(name.to_owned()))?;
+        let variant = selection.variant(spec, name);
+        let written = located.arguments.iter().chain(variant.into_iter().flat_map(|variant| &variant.args));
+        let mut arguments = written.map(|text| allocation.render_within(name, text)).collect::<Result<Vec<_>, _>>()?;
+        arguments.extend(allocation.extra_arguments.get(name).into_iter().flatten().cloned());
+        let environment = selection.environment(spec, name).into_iter();
+        let environment = environment.map(|(key, text)| Ok((key.to_owned(), allocation.render_within(name, text)?)));
+        Ok(Launch {
+            program: located.program.clone(),
+            arguments,
+            environment: environment.collect::<Result<_, AllocationError>>()?,
+            folder: allocation.data(name).ok_or_else(|| StartError::Unknown(name.to_owned()))?.to_path_buf(),
+            run: self.session.run().to_owned(),
+            part: self.part(name),
+            libraries: located.libraries.clone(),
+        })
+    }
+
+    fn part(&self, name: &str) -> String {
+        format!("{}/{name}", self.allocation.part)
+    }
+
+    async fn initialise(&self, name: &str, component: &Component, launch: &Launch) -> Result<(), StartError> {
+        let Some(init) = &component.init else { return Ok(()) };
+        if !is_empty(&launch.folder) {
+            return Ok(());
+        }
+        let words = init.iter().map(|text| self.allocation.render_within(name, text)).collect::<Result<Vec<_>, _>>()?;
+        let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+        // a tool of the component lies beside its program when it came with it
+        let beside = launch.program.with_file_name(program);
+        let program = if beside.exists() { beside } else { PathBuf::from(program) };
+        let failed = |source| StartError::Spawn { component: name.to_owned(), program: program.clone(), source };
+        let init = Launch {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            environment: launch.environment.clone(),
+            folder: launch.folder.clone(),
+            run: launch.run.clone(),
+            part: launch.part.clone(),
+            libraries: launch.libraries.clone(),
+        };
+        let logs = self.logs(name);
+        let from = logs.positions();
+        let ended = tokio::time::timeout(INIT_WITHIN, init.run(&logs)).await;
+        let status =
+            ended.unwrap_or_else(|_| Ok(Err(format!("`init` did not end within {INIT_WITHIN:?}")))).map_err(failed)?;
+        status.map_err(|status| self.exited(name, status, &from))
+    }
+
+    fn spawn(&self, name: &str, launch: &Launch) -> Result<Process, StartError> {
+        let session = Arc::clone(&self.session);
+        let (notices, component, logs) = (self.notices.clone(), name.to_owned(), self.logs(name));
+        let (from, secrets) = (logs.positions(), self.allocation.redactor());
+        let unasked = move |status| {
+            let last_lines = logs.last_lines(&from).iter().map(|line| secrets.redact(line)).collect();
+            notices.tell(Fact::Exited { component, status, last_lines });
+        };
+        // the mark in its environment stands in for a group that could not be written down
+        let journal = |group: super::supervisor::Journalled| drop(self.session.record(&Entry::Group(group.0)));
+        let ended = move |identity: Identity| drop(session.record(&Entry::Ended(identity)));
+        let failed = |source| StartError::Spawn { component: name.to_owned(), program: launch.program.clone(), source };
+        let process = launch.start(&self.logs(name), journal, unasked, ended).map_err(failed)?;
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), process.clone());
+        Ok(process)
+    }
+
+    fn started(&self, name: &str) -> Fact {
+        let located = self.allocation.prepared.located(name);
+        let text = |of: fn(&super::Located) -> &String| located.map(of).cloned().unwrap_or_default();
+        Fact::Started {
+            component: name.to_owned(),
+            version: text(|located| &located.version),
+            source: text(|located| &located.source),
+            addresses: self.allocation.addresses(name),
+        }
+    }
+
+    async fn wait_until_ready(&self, name: &str, component: &Component, process: &Process) -> Result<(), StartError> {
+        let conditions = component.ready.iter().map(|condition| self.condition(name, condition.get_ref(), process));
+        let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
+        let within = component.ready_within.unwrap_or(READY_WITHIN);
+        let (last, answer) = watch::channel("nothing was asked yet".to_owned());
+        tokio::select! {
+            biased;
+            status = process.end() => {
+                process.expect_end();
+                Err(self.exited(name, status, &process.logs_from))
+            }
+            () = ready::wait(&conditions, &self.client, &last) => Ok(()),
+            () = tokio::time::sleep(within) => {
+                let last_answer = self.allocation.redact(&answer.borrow());
+                let last_lines = self.last_lines(name, &process.logs_from);
+                Err(StartError::NotReady { component: name.to_owned(), within, last_answer, last_lines })
+            }
+        }
+    }
+
+    fn condition(&self, name: &str, written: &ReadyCondition, process: &Process) -> Result<Condition, AllocationError> {
+        let render = |text| self.allocation.render_for(name, text);
+        if let Some(url) = &written.http {
+            let (status, contains) = (written.status.unwrap_or(200), written.contains.clone());
+            return Ok(Condition::Http { url: render(url)?, status, contains });
+        }
+        if let Some(address) = &written.tcp {
+            let (send, expect) = (written.send.clone(), written.expect.clone());
+            return Ok(Condition::Tcp { address: render(address)?, send, expect });
+        }
+        let pattern =
+            regex::Regex::new(written.log.as_deref().unwrap_or_default()).expect("the spec's check compiled it");
+        Ok(Condition::Log { pattern, files: process.logs_from.clone() })
+    }
+
+    fn exited(&self, name: &str, status: String, from: &[(PathBuf, u64)]) -> StartError {
+        StartError::Exited { component: name.to_owned(), status, last_lines: self.last_lines(name, from) }
+    }
+
+    fn last_lines(&self, name: &str, from: &[(PathBuf, u64)]) -> Vec<String> {
+        self.logs(name).last_lines(from).iter().map(|line| self.allocation.redact(line)).collect()
+    }
+
+    fn process(&self, name: &str) -> Option<Process> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// A component's last lines since it was started last.
+    #[must_use]
+    pub fn last_lines_of(&self, name: &str) -> Vec<String> {
+        self.process(name).map(|process| self.last_lines(name, &process.logs_from)).unwrap_or_default()
+    }
+
+    /// What a component does right now.
+    #[must_use]
+    pub fn state(&self, name: &str) -> State {
+        let Some(process) = self.process(name) else { return State::NotStarted };
+        match (process.status(), process::stat(process.identity.pid)) {
+            (Some(status), _) => State::Ended(status),
+            (None, Some(stat)) if matches!(stat.state, 'T' | 't') => State::Paused,
+            _ => State::Runs,
+        }
+    }
+
+    /// The process that leads a component's group, while it runs.
+    #[must_use]
+    pub fn identity(&self, name: &str) -> Option<Identity> {
+        self.process(name).filter(|process| process.status().is_none()).map(|process| process.identity)
+    }
+
+    /// Stops a component's group with `SIGSTOP`; it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// When it does not run or the kernel refuses.
+    pub fn pause(&self, name: &str) -> io::Result<()> {
+        self.signal(name, Signal::STOP)
+    }
+
+    /// Lets a paused component go on.
+    ///
+    /// # Errors
+    /// When it does not run or the kernel refuses.
+    pub fn resume(&self, name: &str) -> io::Result<()> {
+        self.signal(name, Signal::CONT)
+    }
+
+    fn signal(&self, name: &str, signal: Signal) -> io::Result<()> {
+        let identity = self
+            .identity(name)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} does not run")))?;
+        process::signal_group(identity, signal)
+    }
+
+    /// Kills a component's group with `SIGKILL` and waits for its end; its status in words.
+    ///
+    /// # Errors
+    /// When it does not run or the kernel refuses.
+    pub async fn kill(&self, name: &str) -> io::Result<String> {
+        self.end(name, Signal::KILL, Duration::ZERO).await
+    }
+
+    /// Asks a component to end and kills what is left after `grace`; its status in words.
+    ///
+    /// # Errors
+    /// When it does not run or the kernel refuses.
+    pub async fn terminate(&self, name: &str, grace: Duration) -> io::Result<String> {
+        self.end(name, Signal::TERM, grace).await
+    }
+
+    async fn end(&self, name: &str, first: Signal, grace: Duration) -> io::Result<String> {
+        let running = self.process(name).filter(|process| process.status().is_none());
+        let process = running.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} does not run")))?;
+        process.expect_end();
+        let left = self.end_process(name, &process, first, grace).await;
+        if !left.is_empty() {
+            return Err(io::Error::other(format!("{} processes of {name} do not end", left.len())));
+        }
+        Ok(process.end().await)
+    }
+
+    /// The leader first, with time to end in order; then whatever else is left of the group.
+    async fn end_process(&self, name: &str, process: &Process, first: Signal, grace: Duration) -> Vec<process::Stat> {
+        // a refusal shows as a survivor
+        let _ = process::signal_group(process.identity, first);
+        let _ = process::signal_group(process.identity, Signal::CONT);
+        let _ = tokio::time::timeout(grace, process.end()).await;
+        let (identity, part) = (process.identity, self.part(name));
+        let kill = move || process::end(&[identity], (PART_MARK, &part), Duration::ZERO);
+        tokio::task::spawn_blocking(kill).await.unwrap_or_default()
+    }
+
+    /// Stops everything, in reverse order of need, side by side where there is none: asks, and after `grace` kills.
+    /// Returns what could not be removed.
+    pub async fn stop_all(&self, grace: Duration) -> Vec<Leftover> {
+        let started: BTreeMap<String, Process> = self.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        started.values().for_each(Process::expect_end);
+        let stopped: BTreeMap<&String, watch::Sender<bool>> =
+            started.keys().map(|name| (name, watch::channel(false).0)).collect();
+        let one = async |(name, process): (&String, &Process)| {
+            for dependent in started.keys().filter(|other| self.needs(other).contains(name)) {
+                // the sender lives as long as this function
+                let _ = stopped[dependent].subscribe().wait_for(|stopped| *stopped).await;
+            }
+            let left = self.end_process(name, process, Signal::TERM, grace).await;
+            stopped[name].send_replace(true);
+            let leftover = |stat: process::Stat| Leftover {
+                resource: format!("process {} of {name}", stat.identity.pid),
+                message: format!("does not end (state {})", stat.state),
+            };
+            left.into_iter().map(leftover).collect::<Vec<_>>()
+        };
+        join_all(started.iter().map(one)).await.into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+impl Running {
+    /// Waits for a component's end, however it comes.
+    pub(super) async fn process_end(&self, name: &str) {
+        self.process(name).unwrap().end().await;
+    }
+}

@@ -1,0 +1,118 @@
+//! One child process: started in a group of its own, marked, logged, and waited for until it ends.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::process::Command;
+use tokio::sync::watch;
+
+use super::log::Logs;
+use crate::stack::process::{self, Identity, PART_MARK, RUN_MARK};
+
+/// What to start.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: BTreeMap<String, String>,
+    pub(super) folder: PathBuf,
+    pub(super) run: String,
+    pub(super) part: String,
+    pub(super) libraries: Vec<PathBuf>,
+}
+
+/// A started process.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    pub(super) identity: Identity,
+    /// Bytes that were in the logs before it started.
+    pub(super) logs_from: Vec<(PathBuf, u64)>,
+    /// Its status in words, once it has ended.
+    pub(super) ended: watch::Receiver<Option<String>>,
+    asked: Arc<AtomicBool>,
+}
+
+impl Process {
+    /// From now on its end is no news.
+    pub(super) fn expect_end(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits for its end; its status in words.
+    pub(super) async fn end(&self) -> String {
+        let mut ended = self.ended.clone();
+        let status = ended.wait_for(Option::is_some).await;
+        status.ok().and_then(|status| status.clone()).unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    pub(super) fn status(&self) -> Option<String> {
+        self.ended.borrow().clone()
+    }
+}
+
+impl Launch {
+    fn command(&self) -> io::Result<Command> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).current_dir(&self.folder).env_clear().process_group(0).stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", &self.folder).env("TMPDIR", &self.folder).env("LANG", "C.UTF-8").env("TZ", "UTC");
+        if !self.libraries.is_empty() {
+            command.env("LD_LIBRARY_PATH", std::env::join_paths(&self.libraries).map_err(io::Error::other)?);
+        }
+        command.envs(&self.environment).env(RUN_MARK, &self.run).env(PART_MARK, &self.part);
+        Ok(command)
+    }
+
+    /// Starts it. `journal` is told the new group at once; `unasked` is called when the process ends by itself.
+    pub(super) fn start(
+        &self,
+        logs: &Logs,
+        journal: impl Fn(Journalled),
+        unasked: impl FnOnce(String) + Send + 'static,
+        ended: impl FnOnce(Identity) + Send + 'static,
+    ) -> io::Result<Process> {
+        let logs_from = logs.positions();
+        let (stdout, stderr) = logs.open()?;
+        let mut child = self.command()?.stdout(stdout).stderr(stderr).spawn()?;
+        let pid = child.id().ok_or_else(|| io::Error::other("it has no pid"))?;
+        // not collected yet, so its entry is still there even if it has ended
+        let identity =
+            process::stat(pid).map(|stat| stat.identity).ok_or_else(|| io::Error::other("/proc does not show it"))?;
+        journal(Journalled(identity));
+        let (tell, status) = watch::channel(None);
+        let asked = Arc::new(AtomicBool::new(false));
+        let expected = Arc::clone(&asked);
+        tokio::spawn(async move {
+            let words = match child.wait().await {
+                Ok(status) => status.to_string(),
+                Err(error) => format!("unknown: {error}"),
+            };
+            ended(identity);
+            tell.send_replace(Some(words.clone()));
+            if !expected.load(Ordering::SeqCst) {
+                unasked(words);
+            }
+        });
+        Ok(Process { identity, logs_from, ended: status, asked })
+    }
+
+    /// Runs it to its end; the error is its status in words.
+    pub(super) async fn run(&self, logs: &Logs) -> io::Result<Result<(), String>> {
+        let (stdout, stderr) = logs.open()?;
+        let status = self.command()?.stdout(stdout).stderr(stderr).kill_on_drop(true).status().await?;
+        Ok(if status.success() { Ok(()) } else { Err(status.to_string()) })
+    }
+}
+
+/// The group to be written into the journal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Journalled(pub(super) Identity);
+
+/// Whether a folder has nothing in it.
+pub(super) fn is_empty(folder: &Path) -> bool {
+    folder.read_dir().is_ok_and(|mut entries| entries.next().is_none())
+}

@@ -1,0 +1,263 @@
+//! Processes as `/proc` shows them. A process is known by its pid *and* its start time, so that a pid that was given to
+//! somebody else is never signalled; members of a run also carry its mark in their environment.
+//!
+//! Fed by `/proc`; read by the local provider, the journal, the reaper and the sweep.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+
+/// The environment variable that marks every process of a run; its value is the run's id.
+pub const RUN_MARK: &str = "HARNESS_RUN";
+/// The environment variable that marks every process of one component; its value is `<run>/<scenario>/<component>`.
+pub const PART_MARK: &str = "HARNESS_PART";
+
+/// One process: its pid and the clock tick it was started at, unique until the next boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// The process id.
+    pub pid: u32,
+    /// Clock ticks from boot to its start.
+    pub start: u64,
+}
+
+/// What `/proc/<pid>/stat` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Which process.
+    pub identity: Identity,
+    /// `R`, `S`, `T`, `Z` …
+    pub state: char,
+    /// Its process group.
+    pub group: u32,
+    /// Clock ticks in user mode and in the kernel.
+    pub cpu_ticks: u64,
+    /// Resident pages.
+    pub resident_pages: u64,
+}
+
+impl Stat {
+    /// Whether it still runs: neither dead nor waiting to be collected.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// Reads one process; none when it is gone.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name may contain spaces and brackets, so fields are counted from the last bracket.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let (head, tail) = text.rsplit_once(')')?;
+    let pid = head.split_once(' ')?.0.parse().ok()?;
+    let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Stat {
+        identity: Identity { pid, start: number(19)? },
+        state: fields.first()?.chars().next()?,
+        group: fields.get(2)?.parse().ok()?,
+        cpu_ticks: number(11)? + number(12)?,
+        resident_pages: number(21)?,
+    })
+}
+
+/// All processes.
+#[must_use]
+pub fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// This process.
+#[must_use]
+pub fn own() -> Identity {
+    let pid = std::process::id();
+    Identity { pid, start: stat(pid).map_or(0, |stat| stat.identity.start) }
+}
+
+/// Whether this very process is still there and runs.
+#[must_use]
+pub fn alive(identity: Identity) -> bool {
+    stat(identity.pid).is_some_and(|stat| stat.identity == identity && stat.runs())
+}
+
+/// The id of this boot; empty where the kernel does not tell.
+#[must_use]
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+/// The namespace that this process's pids belong to; empty where the kernel does not tell.
+#[must_use]
+pub fn pid_namespace() -> String {
+    fs::read_link("/proc/self/ns/pid").map(|link| link.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Whether the process was started with `name=value` in its environment. False for other users' processes.
+#[must_use]
+pub fn carries(pid: u32, name: &str, value: &str) -> bool {
+    let mark = format!("{name}={value}");
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|text| text.split(|b| *b == 0).any(|entry| entry == mark.as_bytes()))
+}
+
+/// The running processes that belong to the given groups (while their leader is the one that was recorded) or that carry
+/// the mark. Never this process itself.
+#[must_use]
+pub fn members(groups: &[Identity], mark: (&str, &str)) -> Vec<Stat> {
+    let processes = all();
+    let led = |group: u32| groups.iter().any(|g| g.pid == group && processes.iter().any(|p| p.identity == *g));
+    let own = std::process::id();
+    let belongs = |p: &&Stat| led(p.group) || carries(p.identity.pid, mark.0, mark.1);
+    processes.iter().filter(|p| p.runs() && p.identity.pid != own).filter(belongs).copied().collect()
+}
+
+/// Sends a signal to this very process; nothing happens when it is gone or its pid belongs to somebody else now.
+///
+/// # Errors
+/// When the kernel refuses, for example for lack of rights.
+pub fn signal(identity: Identity, signal: Signal) -> io::Result<()> {
+    let Some(pid) = i32::try_from(identity.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
+    let gone = |error: rustix::io::Errno| if error == rustix::io::Errno::SRCH { Ok(()) } else { Err(error.into()) };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(handle) if alive(identity) => pidfd_send_signal(handle, signal).or_else(gone),
+        Err(rustix::io::Errno::NOSYS) if alive(identity) => rustix::process::kill_process(pid, signal).or_else(gone),
+        Err(error) if error != rustix::io::Errno::NOSYS => gone(error),
+        _ => Ok(()),
+    }
+}
+
+/// Sends a signal to the whole group of a leader that is still there.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn signal_group(leader: Identity, signal: Signal) -> io::Result<()> {
+    let Some(pid) = i32::try_from(leader.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
+    if stat(leader.pid).is_none_or(|stat| stat.identity != leader) {
+        return Ok(());
+    }
+    match rustix::process::kill_process_group(pid, signal) {
+        Err(error) if error != rustix::io::Errno::SRCH => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Ends every member: continues and asks it to stop, then, after `grace`, kills. Blocks for at most `grace` and 5 s more.
+/// Returns those that are still there.
+#[must_use]
+pub fn end(groups: &[Identity], mark: (&str, &str), grace: Duration) -> Vec<Stat> {
+    let asked = members(groups, mark);
+    for member in &asked {
+        // a refusal shows as a survivor below
+        let _ = signal(member.identity, Signal::TERM);
+        let _ = signal(member.identity, Signal::CONT);
+    }
+    if !asked.is_empty() && !grace.is_zero() {
+        poll(grace, || members(groups, mark).is_empty());
+    }
+    let mut left = Vec::new();
+    poll(Duration::from_secs(5), || {
+        left = members(groups, mark);
+        for member in &left {
+            let _ = signal(member.identity, Signal::KILL);
+        }
+        left.is_empty()
+    });
+    left
+}
+
+/// Asks every 20 ms until `done` or the time is over; at least once.
+fn poll(limit: Duration, mut done: impl FnMut() -> bool) {
+    let end = clock::instant() + limit;
+    while !done() && clock::instant() < end {
+        clock::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+
+    fn shell(script: &str, mark: &str) -> (Child, Identity) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env(RUN_MARK, mark).process_group(0).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        let identity = stat(child.id()).unwrap().identity;
+        (child, identity)
+    }
+
+    fn unique(name: &str) -> String {
+        format!("test-{name}-{}", std::process::id())
+    }
+
+    #[test]
+    fn a_name_with_brackets_does_not_shift_the_fields() {
+        let text = "7 (a) b) S 1 5 5 0 -1 4194304 0 0 0 0 3 4 0 0 20 0 1 0 12345 100 42 18446744073709551615";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!(stat.identity, Identity { pid: 7, start: 12345 });
+        assert_eq!((stat.group, stat.cpu_ticks, stat.resident_pages), (5, 7, 42));
+    }
+
+    #[test]
+    fn this_process_is_alive_and_its_predecessor_is_not() {
+        assert!(alive(own()));
+        assert!(!alive(Identity { start: own().start - 1, ..own() }));
+    }
+
+    #[test]
+    fn a_reused_pid_is_not_signalled_c49() {
+        let mark = unique("reused");
+        let (mut child, identity) = shell("exec sleep 600", "somebody else's");
+        let recorded = Identity { start: identity.start - 1, ..identity };
+        signal(recorded, Signal::KILL).unwrap();
+        signal_group(recorded, Signal::KILL).unwrap();
+        assert!(end(&[recorded], (RUN_MARK, &mark), Duration::ZERO).is_empty());
+        assert!(alive(identity));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn grandchildren_end_with_the_group_also_when_they_ignore_the_request() {
+        let mark = unique("grandchildren");
+        let (mut child, identity) =
+            shell("trap '' TERM; sh -c 'trap \"\" TERM; sleep 600; :' & wait; sleep 600", &mark);
+        poll(Duration::from_secs(5), || members(&[identity], (RUN_MARK, &mark)).len() >= 3);
+        let survivors = end(&[identity], ("NO_SUCH_MARK", "x"), Duration::from_millis(100));
+        assert!(survivors.is_empty(), "{survivors:?}");
+        child.wait().unwrap();
+        assert!(members(&[], (RUN_MARK, &mark)).is_empty());
+    }
+
+    #[test]
+    fn a_member_whose_leader_is_gone_is_found_by_its_mark() {
+        let mark = unique("orphan");
+        let (mut child, identity) = shell("sleep 600 & exit 0", &mark);
+        child.wait().unwrap();
+        let orphans = members(&[identity], (RUN_MARK, &mark));
+        assert_eq!(orphans.len(), 1, "{orphans:?}");
+        assert!(end(&[identity], (RUN_MARK, &mark), Duration::from_secs(2)).is_empty());
+        assert!(!alive(orphans[0].identity));
+    }
+
+    #[test]
+    fn a_stopped_process_ends_too() {
+        let mark = unique("stopped");
+        let (mut child, identity) = shell("exec sleep 600", &mark);
+        signal_group(identity, Signal::STOP).unwrap();
+        poll(Duration::from_secs(5), || stat(identity.pid).is_some_and(|stat| stat.state == 'T'));
+        assert!(end(&[identity], (RUN_MARK, &mark), Duration::from_secs(2)).is_empty());
+        child.wait().unwrap();
+    }
+}

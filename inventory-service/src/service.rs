@@ -1,0 +1,166 @@
+//! The service as a whole: everything built from the settings, both ports open, and all of it ended in order. `main` and the
+//! tests use the same.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::admin::{self, Admin};
+use crate::cache::Cache;
+use crate::config::Settings;
+use crate::fault::Faults;
+use crate::http::body::BodyLimits;
+use crate::http::{self, App};
+use crate::readiness::Readiness;
+use crate::serve::{ServeLimits, Server};
+use crate::store::{Deadlines, Store, StoreError};
+use crate::telemetry::logs::{Level, LogSettings, LogWriters, Logs};
+use crate::telemetry::metrics::Metrics;
+
+/// What the log may take to deliver its last lines.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+/// What the last scrape may take.
+const ADMIN_DRAIN: Duration = Duration::from_millis(200);
+/// Connections to the admin port.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is not to be had.
+    #[error("listen on {address}: {source}; choose another with {variable}")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// Where it comes from.
+        variable: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The log cannot work.
+    #[error("start the log: {0}")]
+    Log(#[from] std::io::Error),
+    /// The database cannot work.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A service at work.
+#[derive(Debug)]
+pub struct Service {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    api: Server,
+    admin: Server,
+    readiness: Arc<Readiness>,
+    faults: Arc<Faults>,
+    store: Arc<Store>,
+    logs: Logs,
+    writers: LogWriters,
+    drain_deadline: Duration,
+}
+
+impl Service {
+    /// Opens the store and both ports; the log goes to `output`.
+    ///
+    /// # Errors
+    /// When a port, the database or the log cannot be had.
+    pub async fn start(settings: Settings, output: impl Write + Send + 'static) -> Result<Self, StartError> {
+        let metrics = Metrics::new(settings.sabotage);
+        let (logs, writers) = Logs::start(log_settings(&settings), Arc::clone(&metrics), output)?;
+        let deadlines = Deadlines { query: settings.query_deadline, probe: settings.probe_deadline };
+        let store = Arc::new(Store::open(&settings.database, deadlines, Arc::clone(&metrics)).await?);
+        let faults = Arc::new(Faults::new(Arc::clone(&store), logs.clone()));
+        let readiness = Arc::new(Readiness::new(Arc::clone(&store)));
+
+        let admin = Arc::new(Admin {
+            registry: metrics.registry(),
+            metrics: Arc::clone(&metrics),
+            store: Arc::clone(&store),
+            readiness: Arc::clone(&readiness),
+            faults: Arc::clone(&faults),
+            sabotage: settings.sabotage,
+            frozen: OnceLock::new(),
+        });
+        let app = Arc::new(app(&settings, &store, metrics, &logs, &faults));
+
+        let (api_listener, address) = listen(settings.listen, "LISTEN").await?;
+        let (admin_listener, admin_address) = listen(settings.admin_listen, "ADMIN_LISTEN").await?;
+        let limits = ServeLimits { connections: settings.max_connections, header_deadline: settings.header_deadline };
+        let api = Server::start(api_listener, http::router(app), limits, logs.clone());
+        let limits = ServeLimits { connections: ADMIN_CONNECTIONS, ..limits };
+        let admin = Server::start(admin_listener, admin::router(admin, settings.faults), limits, logs.clone());
+
+        let (shown, admin_shown) = (address.to_string(), admin_address.to_string());
+        let fields = [("listen", shown.as_str()), ("admin_listen", &admin_shown), ("database", store.name())];
+        logs.event(Level::Info, "service_started", "listening", &fields);
+        let drain_deadline = settings.drain_deadline;
+        Ok(Self { address, admin_address, api, admin, readiness, faults, store, logs, writers, drain_deadline })
+    }
+
+    /// The API's address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The admin port's address.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Ends it in order: not ready, no new connections, requests under way finished, log delivered. Answers how many
+    /// connections had to be cut.
+    pub async fn stop(self) -> usize {
+        self.readiness.drain();
+        self.logs.event(Level::Info, "service_draining", "finishing requests under way", &[]);
+        let unfinished = self.api.drain(self.drain_deadline).await;
+        self.faults.turn_off(None);
+        self.logs.event(
+            Level::Info,
+            "service_stopped",
+            "goodbye",
+            &[("unfinished_connections", &unfinished.to_string())],
+        );
+        self.writers.close(FLUSH_DEADLINE).await;
+        drop(tokio::time::timeout(ADMIN_DRAIN, self.store.close()).await);
+        self.admin.drain(ADMIN_DRAIN).await;
+        unfinished
+    }
+}
+
+fn log_settings(settings: &Settings) -> LogSettings {
+    LogSettings {
+        level: settings.log_level,
+        environment: settings.environment.clone(),
+        loki: settings.loki.clone(),
+        buffer: settings.log_buffer,
+        sabotage: settings.sabotage,
+    }
+}
+
+fn app(settings: &Settings, store: &Arc<Store>, metrics: Arc<Metrics>, logs: &Logs, faults: &Arc<Faults>) -> App {
+    App {
+        store: Arc::clone(store),
+        cache: Cache::new(&settings.cache, Arc::clone(&metrics)),
+        metrics,
+        logs: logs.clone(),
+        faults: Arc::clone(faults),
+        instrumentation: settings.instrumentation,
+        in_flight: Semaphore::new(settings.max_in_flight),
+        request_deadline: settings.request_deadline,
+        body_limits: BodyLimits { size: settings.max_body, deadline: settings.body_deadline },
+    }
+}
+
+async fn listen(address: SocketAddr, variable: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let refused = |source| StartError::Listen { address, variable, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}

@@ -1,0 +1,353 @@
+//! Where items live. One interface over the databases; every call has a deadline and is measured. `http` calls it through
+//! the cache, `readiness` pings it, the metrics read its connections and totals.
+
+mod sqlite;
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::DatabaseUrl;
+use crate::inventory::{Draft, Item, Movement, Page, Refusal, Reservation, ReservationId, Sku, Totals, Units};
+use crate::telemetry::metrics::Metrics;
+use sqlite::Sqlite;
+
+/// The `operation` label of everything the store does.
+pub const OPERATIONS: [&str; 11] = [
+    "migrate",
+    "ping",
+    "totals",
+    "list_items",
+    "read_item",
+    "create_item",
+    "replace_item",
+    "delete_item",
+    "adjust_stock",
+    "reserve_stock",
+    "release_reservation",
+];
+
+/// What went wrong in the database, as in the `cause` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// No answer in time, or no free connection in time.
+    Timeout,
+    /// The connection could not be made or broke.
+    Connection,
+    /// A constraint that no refusal stands for.
+    Constraint,
+    /// Anything else.
+    Other,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Timeout, Self::Connection, Self::Constraint, Self::Other];
+
+    /// The label's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::Constraint => "constraint",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The rules of the inventory say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database did not do its part.
+    #[error("{operation} in the database: {detail}")]
+    Failed {
+        /// What was tried, out of [`OPERATIONS`].
+        operation: &'static str,
+        /// The kind of failure.
+        cause: Cause,
+        /// What the database or the driver said.
+        detail: String,
+    },
+}
+
+impl StoreError {
+    /// Whether trying again later can help: the database is away rather than in disagreement.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Failed { cause: Cause::Timeout | Cause::Connection, .. })
+    }
+}
+
+/// The pool's connections right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Open and free.
+    pub idle: u32,
+    /// Lent out.
+    pub in_use: u32,
+    /// How many there may be.
+    pub max: u32,
+}
+
+/// A connection that is taken and not given back until this is dropped.
+pub type LeakedConnection = Box<dyn Any + Send>;
+
+/// What an engine answers: the database's failure outside, the inventory's refusal inside.
+type Answer<T> = Result<Result<T, Refusal>, sqlx::Error>;
+
+#[derive(Debug)]
+enum Engine {
+    Sqlite(Sqlite),
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// One operation, waiting for a connection included.
+    pub query: Duration,
+    /// Questions asked while somebody scrapes or probes.
+    pub probe: Duration,
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct Store {
+    engine: Engine,
+    deadlines: Deadlines,
+    metrics: Arc<Metrics>,
+}
+
+macro_rules! on_engine {
+    ($store:expr, $engine:ident => $call:expr) => {
+        match &$store.engine {
+            Engine::Sqlite($engine) => $call,
+        }
+    };
+}
+
+impl Store {
+    /// Prepares the pool and brings the schema up to date.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or its schema cannot be brought up to date.
+    pub async fn open(url: &DatabaseUrl, deadlines: Deadlines, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+        let engine = match url {
+            DatabaseUrl::Sqlite(place) => Engine::Sqlite(Sqlite::open(place, deadlines.query)),
+        };
+        let store = Self { engine, deadlines, metrics };
+        let migrated = on_engine!(store, engine => engine.migrate().await);
+        migrated.map_err(|error| failed("migrate", sqlx::Error::Migrate(Box::new(error))))?;
+        Ok(store)
+    }
+
+    /// The value of the `database` label.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match &self.engine {
+            Engine::Sqlite(_) => "sqlite",
+        }
+    }
+
+    /// Up to `limit` items after `after`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list(&self, after: Option<&Sku>, limit: u32) -> Result<Page, StoreError> {
+        self.within("list_items", async { on_engine!(self, engine => engine.list(after, limit).await.map(Ok)) }).await
+    }
+
+    /// The item.
+    ///
+    /// # Errors
+    /// When there is none, or the database fails.
+    pub async fn read(&self, sku: &Sku) -> Result<Item, StoreError> {
+        self.within("read_item", async { on_engine!(self, engine => engine.read(sku).await) }).await
+    }
+
+    /// Adds an item.
+    ///
+    /// # Errors
+    /// When the SKU is taken, or the database fails.
+    pub async fn create(&self, sku: &Sku, draft: &Draft) -> Result<Item, StoreError> {
+        self.within("create_item", async { on_engine!(self, engine => engine.create(sku, draft).await) }).await
+    }
+
+    /// Replaces name and quantity of an item.
+    ///
+    /// # Errors
+    /// When there is none, or the database fails.
+    pub async fn replace(&self, sku: &Sku, draft: &Draft) -> Result<Item, StoreError> {
+        self.within("replace_item", async { on_engine!(self, engine => engine.replace(sku, draft).await) }).await
+    }
+
+    /// Deletes an item.
+    ///
+    /// # Errors
+    /// When there is none or it has open reservations, or the database fails.
+    pub async fn delete(&self, sku: &Sku) -> Result<(), StoreError> {
+        self.within("delete_item", async { on_engine!(self, engine => engine.delete(sku).await) }).await
+    }
+
+    /// Moves stock in or out.
+    ///
+    /// # Errors
+    /// When there is no such item, stock would leave its bounds, or the database fails.
+    pub async fn adjust(&self, sku: &Sku, movement: &Movement) -> Result<Item, StoreError> {
+        self.within("adjust_stock", async { on_engine!(self, engine => engine.adjust(sku, movement).await) }).await
+    }
+
+    /// Sets stock aside; answers the reservation and the item as it is now.
+    ///
+    /// # Errors
+    /// When there is no such item or not enough stock, or the database fails.
+    pub async fn reserve(&self, sku: &Sku, units: Units) -> Result<(Reservation, Item), StoreError> {
+        let reservation = Reservation { id: ReservationId::random(), sku: sku.clone(), quantity: units.get() };
+        let item = self
+            .within("reserve_stock", async { on_engine!(self, engine => engine.reserve(&reservation).await) })
+            .await?;
+        Ok((reservation, item))
+    }
+
+    /// Gives reserved stock back; answers the item as it is now.
+    ///
+    /// # Errors
+    /// When there is no such reservation, the item cannot hold the stock any more, or the database fails.
+    pub async fn release(&self, id: &ReservationId) -> Result<Item, StoreError> {
+        self.within("release_reservation", async { on_engine!(self, engine => engine.release(id).await) }).await
+    }
+
+    /// Sums over all items; bounded by the probe's deadline, because somebody is waiting for a scrape.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn totals(&self) -> Result<Totals, StoreError> {
+        let work = async { on_engine!(self, engine => engine.totals().await.map(Ok)) };
+        self.observed("totals", self.deadlines.probe, work).await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let work = async { on_engine!(self, engine => engine.ping().await.map(Ok)) };
+        self.observed("ping", self.deadlines.probe, work).await
+    }
+
+    /// The pool's connections.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        on_engine!(self, engine => engine.connections())
+    }
+
+    /// Takes a connection and keeps it; `None` when there is none left to take. For the fault switches.
+    pub async fn leak(&self) -> Option<LeakedConnection> {
+        on_engine!(self, engine => engine.leak().await)
+    }
+
+    /// Closes all connections, waiting for those in use.
+    pub async fn close(&self) {
+        on_engine!(self, engine => engine.close().await);
+    }
+
+    async fn within<T>(&self, operation: &'static str, work: impl Future<Output = Answer<T>>) -> Result<T, StoreError> {
+        self.observed(operation, self.deadlines.query, work).await
+    }
+
+    async fn observed<T>(
+        &self,
+        operation: &'static str,
+        deadline: Duration,
+        work: impl Future<Output = Answer<T>>,
+    ) -> Result<T, StoreError> {
+        let started = clock::instant();
+        let answer = tokio::time::timeout(deadline, work).await;
+        self.metrics.query_took(operation, started.elapsed());
+        let failure = match answer {
+            Ok(Ok(Ok(value))) => return Ok(value),
+            Ok(Ok(Err(refusal))) => return Err(StoreError::Refused(refusal)),
+            Ok(Err(error)) => failed(operation, error),
+            Err(_) => StoreError::Failed {
+                operation,
+                cause: Cause::Timeout,
+                detail: format!("no answer within {deadline:?}"),
+            },
+        };
+        if let StoreError::Failed { cause, .. } = &failure {
+            self.metrics.database_failed(operation, *cause);
+        }
+        Err(failure)
+    }
+}
+
+fn failed(operation: &'static str, error: sqlx::Error) -> StoreError {
+    StoreError::Failed { operation, cause: cause_of(&error), detail: error.to_string() }
+}
+
+fn cause_of(error: &sqlx::Error) -> Cause {
+    match error {
+        sqlx::Error::PoolTimedOut => Cause::Timeout,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Cause::Connection,
+        sqlx::Error::Database(database) if is_constraint(database.as_ref()) => Cause::Constraint,
+        _ => Cause::Other,
+    }
+}
+
+fn is_constraint(error: &dyn sqlx::error::DatabaseError) -> bool {
+    !matches!(error.kind(), sqlx::error::ErrorKind::Other)
+}
+
+fn is_foreign_key(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation)
+}
+
+fn item((sku, name, quantity, version): (String, String, i64, i64)) -> Result<Item, sqlx::Error> {
+    let sku = Sku::parse(&sku).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Item { sku, name, quantity, version })
+}
+
+fn found(row: Option<(String, String, i64, i64)>) -> Answer<Item> {
+    found_or(row, Refusal::NoSuchItem)
+}
+
+fn found_or(row: Option<(String, String, i64, i64)>, otherwise: Refusal) -> Answer<Item> {
+    match row {
+        Some(row) => item(row).map(Ok),
+        None => Ok(Err(otherwise)),
+    }
+}
+
+/// A page out of up to one row more than it holds.
+fn page(rows: Vec<(String, String, i64, i64)>, limit: u32) -> Result<Page, sqlx::Error> {
+    let mut items = rows.into_iter().map(item).collect::<Result<Vec<_>, _>>()?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|last| last.sku.clone());
+    Ok(Page { items, next })
+}
+
+/// Why a change of stock matched no row.
+fn refusal_of(exists: bool, delta: i64) -> Refusal {
+    match (exists, delta < 0) {
+        (false, _) => Refusal::NoSuchItem,
+        (true, true) => Refusal::OutOfStock,
+        (true, false) => Refusal::TooMuchStock,
+    }
+}
+
+fn connections<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> Connections {
+    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+    let max = pool.options().get_max_connections();
+    Connections { idle, in_use: pool.size().saturating_sub(idle), max }
+}

@@ -1,0 +1,13 @@
+//! The service from outside: real sockets on loopback, nothing shared between tests. `support` starts a service inside the
+//! test's process; `process` starts the binary.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod api;
+mod bad_input;
+mod faults;
+mod logs;
+mod process;
+mod sabotage;
+mod support;
+mod telemetry;

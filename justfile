@@ -1,0 +1,99 @@
+# The recipes people and CI call. `just` alone lists them.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+harness := "cargo run --quiet --release --locked -p harness --"
+
+_default:
+    @just --list --unsorted
+
+# Drill the reference service: every scenario that is not tagged `realtime`, or those named
+validate *ARGS:
+    cargo run --release --locked -p harness -- validate {{ARGS}}
+
+# All tests of the workspace
+test *ARGS:
+    cargo test --locked --workspace {{ARGS}}
+
+# Everything CI checks besides the drills
+check: fmt clippy test deny doc generated rules lint-scenarios
+
+# Source is formatted
+fmt:
+    cargo fmt --all -- --check
+
+# No warning anywhere
+clippy:
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# Licences, sources and bans of dependencies; see `advisories` for known vulnerabilities
+deny:
+    @command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
+    cargo deny --locked check bans licenses sources
+
+# Known vulnerabilities in dependencies (fetches the RustSec database)
+advisories:
+    @command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
+    cargo deny --locked check advisories
+
+# The documentation builds without a warning
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+# Generated files are what the code generates today
+generated:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    fresh=$(mktemp -d)
+    trap 'rm -rf "$fresh"' EXIT
+    for schema in scenario report; do
+        {{harness}} schema "$schema" > "$fresh/$schema.schema.json"
+        diff -u "schemas/$schema.schema.json" "$fresh/$schema.schema.json" \
+            || { echo "schemas/$schema.schema.json is stale: run 'just schemas'" >&2; exit 1; }
+    done
+
+# Write schemas/ anew from the types
+schemas:
+    mkdir -p schemas
+    {{harness}} schema scenario > schemas/scenario.schema.json
+    {{harness}} schema report > schemas/report.schema.json
+
+# Rules and routes: syntax, lint, unit tests (promtool and amtool from PATH, else unpacked from Debian's packages)
+rules:
+    stack/check-rules
+
+# Every shipped scenario holds water
+lint-scenarios:
+    {{harness}} lint scenarios/*.toml
+
+# Micro-benchmarks and the cost of instrumentation
+bench *ARGS:
+    cargo bench --locked --workspace {{ARGS}}
+
+# The load engine against a local echo server: accuracy and ceiling
+bench-load *ARGS:
+    cargo test --locked --release -p harness --test '*' -- --ignored --nocapture bench_load {{ARGS}}
+
+# Start the stack and leave it running
+up *ARGS:
+    {{harness}} stack up {{ARGS}}
+
+# Stop what `up` started
+down *ARGS:
+    {{harness}} stack down {{ARGS}}
+
+# Remove what a killed run has left behind
+sweep:
+    {{harness}} sweep
+
+# Render a recorded run again: just report latest html
+report RUN="latest" FORMAT="html":
+    {{harness}} report {{RUN}} --format {{FORMAT}}
+
+# What runs every night: all scenarios, one after the other, reports kept
+nightly:
+    {{harness}} validate --jobs 1
+
+# Production time, rules unscaled: about 20 minutes
+realtime:
+    {{harness}} validate --tag realtime --time-scale 1

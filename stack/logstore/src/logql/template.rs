@@ -1,0 +1,615 @@
+//! Go's `text/template`, the part that `line_format` and `label_format` use: parsed here, executed by `eval`.
+
+use super::unquote;
+
+/// A parsed template.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// As written.
+    pub text: String,
+    /// In order.
+    pub nodes: Vec<Node>,
+}
+
+/// A piece of a template.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
+    /// Copied to the output.
+    Text(String),
+    /// `{{ .a | upper }}`
+    Action(Pipeline),
+    /// `{{ if }} .. {{ else if }} .. {{ else }} .. {{ end }}`: conditions with their bodies, and the `else` body.
+    If(Vec<(Pipeline, Vec<Node>)>, Vec<Node>),
+    /// `{{ with }} .. {{ else }} .. {{ end }}`
+    With(Pipeline, Vec<Node>, Vec<Node>),
+    /// `{{ range }} .. {{ else }} .. {{ end }}`
+    Range(Pipeline, Vec<Node>, Vec<Node>),
+}
+
+/// Commands whose results feed each other, perhaps kept in a variable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    /// Variables declared or assigned (`$x := ..`, `$i, $x := ..`).
+    pub variables: Vec<String>,
+    /// In order; each result is the last argument of the next.
+    pub commands: Vec<Call>,
+}
+
+/// A value or a function with its arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// At least one; the first may be a function.
+    pub operands: Vec<Operand>,
+}
+
+/// A value in a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operand {
+    /// `.`
+    Dot,
+    /// `.a.b`
+    Field(Vec<String>),
+    /// `$x.a`
+    Variable(String, Vec<String>),
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A fraction.
+    Float(f64),
+    /// `true`, `false`
+    Bool(bool),
+    /// `nil`
+    Nil,
+    /// A function's name.
+    Function(String),
+    /// `( .. ).a`
+    Group(Pipeline, Vec<String>),
+}
+
+/// Why a template is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TemplateError(String);
+
+/// The functions of Go's templates and of Loki; all of them parse.
+const FUNCTIONS: [&str; 88] = [
+    "and",
+    "or",
+    "not",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "len",
+    "index",
+    "slice",
+    "print",
+    "printf",
+    "println",
+    "html",
+    "js",
+    "urlquery",
+    "call",
+    "break",
+    "continue",
+    "ToLower",
+    "ToUpper",
+    "Replace",
+    "Trim",
+    "TrimLeft",
+    "TrimRight",
+    "TrimPrefix",
+    "TrimSuffix",
+    "TrimSpace",
+    "regexReplaceAll",
+    "regexReplaceAllLiteral",
+    "count",
+    "urldecode",
+    "urlencode",
+    "bytes",
+    "duration",
+    "duration_seconds",
+    "unixEpochMillis",
+    "unixEpochNanos",
+    "toDateInZone",
+    "unixToTime",
+    "alignLeft",
+    "alignRight",
+    "b64dec",
+    "b64enc",
+    "lower",
+    "upper",
+    "title",
+    "trunc",
+    "substr",
+    "contains",
+    "hasPrefix",
+    "hasSuffix",
+    "indent",
+    "nindent",
+    "replace",
+    "repeat",
+    "trim",
+    "trimAll",
+    "trimSuffix",
+    "trimPrefix",
+    "int",
+    "float64",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "mod",
+    "addf",
+    "subf",
+    "mulf",
+    "divf",
+    "max",
+    "min",
+    "maxf",
+    "minf",
+    "ceil",
+    "floor",
+    "round",
+    "fromJson",
+    "date",
+    "toDate",
+    "now",
+    "unixEpoch",
+    "default",
+    "__line__",
+    "__timestamp__",
+];
+
+/// Those that parse and that logstore does not evaluate.
+const UNSUPPORTED: [&str; 8] = ["fromJson", "toDate", "toDateInZone", "html", "js", "call", "break", "continue"];
+
+/// How deep blocks and parentheses may nest.
+const MAX_DEPTH: usize = 64;
+
+impl Template {
+    /// Parses `text`; `name` is Loki's name for the template in error texts (`line` or `label`).
+    ///
+    /// # Errors
+    /// Unclosed actions, unknown functions, misplaced `else` and `end`, malformed operands.
+    pub fn parse(name: &str, text: &str) -> Result<Self, TemplateError> {
+        let mut parser = Parser { name, pieces: split(text).map_err(|e| error(name, &e))?.into_iter(), depth: 0 };
+        let (nodes, end) = parser.block()?;
+        if let Some(end) = end {
+            return Err(error(name, &format!("unexpected {{{{{end}}}}}")));
+        }
+        Ok(Self { text: text.to_owned(), nodes })
+    }
+
+    /// The first thing in it that logstore does not evaluate.
+    #[must_use]
+    pub fn unsupported(&self) -> Option<String> {
+        nodes_unsupported(&self.nodes)
+    }
+}
+
+fn error(name: &str, what: &str) -> TemplateError {
+    TemplateError(format!("template: {name}:1: {what}"))
+}
+
+fn nodes_unsupported(nodes: &[Node]) -> Option<String> {
+    nodes.iter().find_map(|node| match node {
+        Node::Text(_) => None,
+        Node::Action(pipeline) => pipeline_unsupported(pipeline),
+        Node::If(branches, otherwise) => branches
+            .iter()
+            .find_map(|(pipeline, body)| pipeline_unsupported(pipeline).or_else(|| nodes_unsupported(body)))
+            .or_else(|| nodes_unsupported(otherwise)),
+        Node::With(pipeline, body, otherwise) => {
+            pipeline_unsupported(pipeline).or_else(|| nodes_unsupported(body)).or_else(|| nodes_unsupported(otherwise))
+        }
+        Node::Range(..) => Some("{{range}} in templates".to_owned()),
+    })
+}
+
+fn pipeline_unsupported(pipeline: &Pipeline) -> Option<String> {
+    let operands = pipeline.commands.iter().flat_map(|call| &call.operands);
+    operands.into_iter().find_map(|operand| match operand {
+        Operand::Function(name) if UNSUPPORTED.contains(&name.as_str()) => Some(format!("template function {name}")),
+        Operand::Group(inner, _) => pipeline_unsupported(inner),
+        _ => None,
+    })
+}
+
+enum Piece<'a> {
+    Text(String),
+    Action(&'a str),
+}
+
+/// Text and actions in turn, with `{{-` and `-}}` applied and comments gone.
+fn split(text: &str) -> Result<Vec<Piece<'_>>, String> {
+    let mut pieces = Vec::new();
+    let (mut rest, mut trim) = (text, false);
+    loop {
+        let open = rest.find("{{");
+        let mut literal = &rest[..open.unwrap_or(rest.len())];
+        if trim {
+            literal = literal.trim_start();
+        }
+        let Some(open) = open else {
+            push_text(&mut pieces, literal);
+            return Ok(pieces);
+        };
+        let mut inside = &rest[open + 2..];
+        if let Some(tail) = inside.strip_prefix('-').filter(|tail| tail.starts_with(char::is_whitespace)) {
+            literal = literal.trim_end();
+            inside = tail;
+        }
+        push_text(&mut pieces, literal);
+        let close = action_end(inside)?;
+        let mut action = &inside[..close];
+        trim = action.ends_with('-') && action[..action.len() - 1].ends_with(char::is_whitespace);
+        if trim {
+            action = &action[..action.len() - 1];
+        }
+        let action = action.trim();
+        if !(action.starts_with("/*") && action.ends_with("*/")) {
+            pieces.push(Piece::Action(action));
+        }
+        rest = &inside[close + 2..];
+    }
+}
+
+fn push_text(pieces: &mut Vec<Piece<'_>>, text: &str) {
+    if !text.is_empty() {
+        pieces.push(Piece::Text(text.to_owned()));
+    }
+}
+
+/// The offset of the `}}` that ends an action, quotes respected.
+fn action_end(text: &str) -> Result<usize, String> {
+    if text.trim_start().starts_with("/*") {
+        let comment = text.find("*/").ok_or("unclosed comment")?;
+        let close = text[comment..].find("}}").ok_or("comment ends before closing delimiter")?;
+        return Ok(comment + close);
+    }
+    let bytes = text.as_bytes();
+    let (mut at, mut quote) = (0, None);
+    while at < bytes.len() {
+        match (quote, bytes[at]) {
+            (Some(b'"' | b'\''), b'\\') => at += 1,
+            (Some(open), b) if open == b => quote = None,
+            (Some(_), _) => {}
+            (None, b @ (b'"' | b'`' | b'\'')) => quote = Some(b),
+            (None, b'}') if bytes.get(at + 1) == Some(&b'}') => return Ok(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    Err(if quote.is_some() { "unterminated quoted string" } else { "unclosed action" }.to_owned())
+}
+
+struct Parser<'a> {
+    name: &'a str,
+    pieces: std::vec::IntoIter<Piece<'a>>,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn error(&self, what: &str) -> TemplateError {
+        error(self.name, what)
+    }
+
+    /// Nodes up to `end` or an `else ..`, which is returned; `None` at the end of the text.
+    fn block(&mut self) -> Result<(Vec<Node>, Option<&'a str>), TemplateError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.error("blocks nested too deeply"));
+        }
+        let mut nodes = Vec::new();
+        while let Some(piece) = self.pieces.next() {
+            let action = match piece {
+                Piece::Text(text) => {
+                    nodes.push(Node::Text(text));
+                    continue;
+                }
+                Piece::Action(action) => action,
+            };
+            let (word, rest) = first_word(action);
+            match word {
+                "end" | "else" => {
+                    self.depth -= 1;
+                    return Ok((nodes, Some(action)));
+                }
+                "if" => nodes.push(self.conditional(rest)?),
+                "with" | "range" => nodes.push(self.scoped(word, rest)?),
+                "define" | "template" | "block" => return Err(self.error(&format!("unexpected {{{{{word}}}}}"))),
+                _ => nodes.push(Node::Action(self.pipeline(action)?)),
+            }
+        }
+        self.depth -= 1;
+        Ok((nodes, None))
+    }
+
+    fn conditional(&mut self, condition: &str) -> Result<Node, TemplateError> {
+        let mut branches = Vec::new();
+        let mut condition = condition;
+        loop {
+            let test = self.pipeline(condition)?;
+            let (body, end) = self.block()?;
+            branches.push((test, body));
+            match end {
+                Some("end") => return Ok(Node::If(branches, Vec::new())),
+                Some("else") => return Ok(Node::If(branches, self.last_block()?)),
+                Some(other) => match first_word(first_word(other).1) {
+                    ("if", rest) => condition = rest,
+                    _ => return Err(self.error(&format!("unexpected <{other}> in if"))),
+                },
+                None => return Err(self.error("unexpected EOF")),
+            }
+        }
+    }
+
+    fn scoped(&mut self, word: &str, value: &str) -> Result<Node, TemplateError> {
+        let value = self.pipeline(value)?;
+        let (body, end) = self.block()?;
+        let otherwise = match end {
+            Some("end") => Vec::new(),
+            Some("else") => self.last_block()?,
+            Some(other) => return Err(self.error(&format!("unexpected <{other}> in {word}"))),
+            None => return Err(self.error("unexpected EOF")),
+        };
+        Ok(if word == "with" { Node::With(value, body, otherwise) } else { Node::Range(value, body, otherwise) })
+    }
+
+    fn last_block(&mut self) -> Result<Vec<Node>, TemplateError> {
+        match self.block()? {
+            (nodes, Some("end")) => Ok(nodes),
+            (_, Some(other)) => Err(self.error(&format!("expected end; found {{{{{other}}}}}"))),
+            (_, None) => Err(self.error("unexpected EOF")),
+        }
+    }
+
+    fn pipeline(&self, text: &str) -> Result<Pipeline, TemplateError> {
+        let mut words = Words { text, depth: 0 };
+        let pipeline = words.pipeline().map_err(|e| self.error(&e))?;
+        if words.text.is_empty() {
+            Ok(pipeline)
+        } else {
+            Err(self.error(&format!("unexpected {:?} in command", words.text)))
+        }
+    }
+}
+
+fn first_word(action: &str) -> (&str, &str) {
+    let end = action.find(|c: char| !(c == '_' || c.is_alphanumeric())).unwrap_or(action.len());
+    (&action[..end], action[end..].trim_start())
+}
+
+/// Reads the inside of one action.
+struct Words<'a> {
+    text: &'a str,
+    depth: usize,
+}
+
+impl Words<'_> {
+    fn blank(&mut self) {
+        self.text = self.text.trim_start();
+    }
+
+    fn take(&mut self, prefix: &str) -> bool {
+        match self.text.strip_prefix(prefix) {
+            Some(rest) => {
+                self.text = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn name(&mut self) -> String {
+        let end = self.text.find(|c: char| !(c == '_' || c.is_alphanumeric())).unwrap_or(self.text.len());
+        let (name, rest) = self.text.split_at(end);
+        self.text = rest;
+        name.to_owned()
+    }
+
+    fn pipeline(&mut self) -> Result<Pipeline, String> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err("pipelines nested too deeply".to_owned());
+        }
+        let variables = self.variables();
+        let mut commands = vec![self.command()?];
+        loop {
+            self.blank();
+            if !self.take("|") {
+                break;
+            }
+            commands.push(self.command()?);
+        }
+        self.depth -= 1;
+        Ok(Pipeline { variables, commands })
+    }
+
+    /// `$x :=`, `$x =`, `$i, $x :=`; nothing is consumed if it is not there.
+    fn variables(&mut self) -> Vec<String> {
+        let start = self.text;
+        let mut names = Vec::new();
+        loop {
+            self.blank();
+            if !self.take("$") {
+                break;
+            }
+            names.push(self.name());
+            self.blank();
+            if self.take(":=") || self.take("=") {
+                return names;
+            }
+            if !self.take(",") {
+                break;
+            }
+        }
+        self.text = start;
+        Vec::new()
+    }
+
+    fn command(&mut self) -> Result<Call, String> {
+        let mut operands = Vec::new();
+        loop {
+            self.blank();
+            if self.text.is_empty() || self.text.starts_with(['|', ')']) {
+                break;
+            }
+            operands.push(self.operand()?);
+        }
+        match operands.first() {
+            None => Err("missing value for command".to_owned()),
+            Some(Operand::Nil) if operands.len() == 1 => Err("nil is not a command".to_owned()),
+            Some(first) if operands.len() > 1 && !callable(first) => {
+                Err("can't give argument to non-function".to_owned())
+            }
+            Some(_) => Ok(Call { operands }),
+        }
+    }
+
+    fn operand(&mut self) -> Result<Operand, String> {
+        let first = self.text.chars().next().ok_or("unexpected end of action")?;
+        match first {
+            '"' => self.quoted(),
+            '`' => {
+                let end = self.text[1..].find('`').ok_or("unterminated raw quoted string")?;
+                let value = self.text[1..=end].to_owned();
+                self.text = &self.text[end + 2..];
+                Ok(Operand::Text(value))
+            }
+            '.' if !self.text[1..].starts_with(|c: char| c.is_ascii_digit()) => {
+                let path = self.path();
+                Ok(if path.is_empty() { self.dot() } else { Operand::Field(path) })
+            }
+            '$' => {
+                self.take("$");
+                let name = self.name();
+                Ok(Operand::Variable(name, self.path()))
+            }
+            '(' => {
+                self.take("(");
+                let inner = self.pipeline()?;
+                self.blank();
+                if !self.take(")") {
+                    return Err("unclosed left paren".to_owned());
+                }
+                Ok(Operand::Group(inner, self.path()))
+            }
+            c if c == '_' || c.is_alphabetic() => self.word(),
+            '+' | '-' | '.' | '0'..='9' => self.number(),
+            other => Err(format!("unexpected {other:?} in operand")),
+        }
+    }
+
+    fn dot(&mut self) -> Operand {
+        self.take(".");
+        Operand::Dot
+    }
+
+    fn path(&mut self) -> Vec<String> {
+        let mut path = Vec::new();
+        while self.text.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c == '_' || c.is_alphabetic()))
+        {
+            self.take(".");
+            path.push(self.name());
+        }
+        path
+    }
+
+    fn quoted(&mut self) -> Result<Operand, String> {
+        let mut escaped = false;
+        for (offset, c) in self.text.char_indices().skip(1) {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => {
+                    let value = unquote::interpreted(&self.text[1..offset]).ok_or("invalid syntax")?;
+                    self.text = &self.text[offset + 1..];
+                    return Ok(Operand::Text(value));
+                }
+                _ => {}
+            }
+        }
+        Err("unterminated quoted string".to_owned())
+    }
+
+    fn word(&mut self) -> Result<Operand, String> {
+        let name = self.name();
+        match name.as_str() {
+            "true" => Ok(Operand::Bool(true)),
+            "false" => Ok(Operand::Bool(false)),
+            "nil" => Ok(Operand::Nil),
+            _ if FUNCTIONS.contains(&name.as_str()) => Ok(Operand::Function(name)),
+            _ => Err(format!("function {name:?} not defined")),
+        }
+    }
+
+    fn number(&mut self) -> Result<Operand, String> {
+        let sign = usize::from(self.text.starts_with(['+', '-']));
+        let length = self.text[sign..]
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '.'))
+            .map_or(self.text.len(), |end| end + sign);
+        let (number, rest) = self.text.split_at(length);
+        let value = number.parse().map(Operand::Integer).or_else(|_| number.parse().map(Operand::Float));
+        self.text = rest;
+        value.map_err(|_| format!("bad number syntax: {number:?}"))
+    }
+}
+
+fn callable(operand: &Operand) -> bool {
+    matches!(operand, Operand::Function(_) | Operand::Field(_) | Operand::Variable(..) | Operand::Group(..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Template, TemplateError> {
+        Template::parse("line", text)
+    }
+
+    #[test]
+    fn text_and_actions_alternate() {
+        let template = parse(r#"a {{.b | upper}} {{- printf "%s}}" .c -}} d"#).unwrap();
+        assert_eq!(template.nodes.len(), 4);
+        assert_eq!(template.nodes[0], Node::Text("a ".to_owned()));
+        assert_eq!(template.nodes[3], Node::Text("d".to_owned()));
+    }
+
+    #[test]
+    fn conditions_nest() {
+        let template = parse("{{if eq .a \"1\"}}x{{else if .b}}y{{else}}z{{end}}").unwrap();
+        assert!(
+            matches!(&template.nodes[..], [Node::If(branches, otherwise)] if branches.len() == 2 && otherwise.len() == 1)
+        );
+    }
+
+    #[test]
+    fn malformed_templates_are_refused_with_a_reason() {
+        for (text, reason) in [
+            ("{{.a", "unclosed action"),
+            ("{{nope .a}}", "function \"nope\" not defined"),
+            ("{{if .a}}x", "unexpected EOF"),
+            ("{{end}}", "unexpected {{end}}"),
+            ("{{}}", "missing value for command"),
+            ("{{\"a\" \"b\"}}", "can't give argument to non-function"),
+            ("{{(.a}}", "unclosed left paren"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_evaluated_is_named() {
+        assert_eq!(parse("{{upper .a}}").unwrap().unsupported(), None);
+        assert_eq!(
+            parse("{{if .a}}{{.b | fromJson}}{{end}}").unwrap().unsupported().unwrap(),
+            "template function fromJson"
+        );
+    }
+}

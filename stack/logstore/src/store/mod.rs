@@ -1,0 +1,191 @@
+//! Where the entries are. `http` pushes into it and takes snapshots out of it for `eval`; nothing is held while a query
+//! runs but the shared chunks of its snapshot.
+//!
+//! A stream's entries lie in chunks. A push is judged, written to the log if there is one, and only then added, under one
+//! lock for all pushes; it can be asked for before it is acknowledged.
+
+mod admission;
+mod bucket;
+mod chunk;
+mod index;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+pub use chunk::{Chunk, Entry};
+
+use crate::clock::{self, Nanos};
+use crate::label::Labels;
+use crate::logql::Matcher;
+use crate::metric::{Metrics, Reason};
+use crate::option::Options;
+use admission::Admission;
+use bucket::Bucket;
+use index::Index;
+
+/// A stream as it was pushed.
+#[derive(Clone, Debug, Default)]
+pub struct PushStream {
+    /// In any order.
+    pub labels: Vec<(String, String)>,
+    /// In any order.
+    pub entries: Vec<PushEntry>,
+}
+
+/// An entry as it was pushed.
+#[derive(Clone, Debug, Default)]
+pub struct PushEntry {
+    /// Nanoseconds since the epoch.
+    pub at: Nanos,
+    /// The text.
+    pub line: String,
+    /// Structured metadata.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// Why a push, or a part of it, was not taken. What was valid is stored all the same, as in Loki.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// The push is wrong or too much; the text is Loki's.
+    #[error("{message}")]
+    Refused {
+        /// 400, 422 or 429.
+        status: u16,
+        /// Loki's text.
+        message: String,
+    },
+}
+
+/// Entries that were judged and may be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) labels: Labels,
+    pub(crate) entries: Vec<AcceptedEntry>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptedEntry {
+    pub(crate) at: Nanos,
+    pub(crate) line: String,
+    pub(crate) metadata: Labels,
+}
+
+impl AcceptedEntry {
+    fn bytes(&self) -> usize {
+        self.line.len() + self.metadata.bytes()
+    }
+}
+
+/// A stream and its chunks, as they were when asked for.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    /// The stream's labels.
+    pub labels: Labels,
+    /// In the order they were begun; their times may overlap.
+    pub chunks: Vec<Arc<Chunk>>,
+}
+
+/// All streams.
+#[derive(Debug)]
+pub struct Store {
+    options: Options,
+    metrics: Arc<Metrics>,
+    writer: Mutex<Writer>,
+    index: RwLock<Index>,
+}
+
+/// What only one push at a time may use.
+#[derive(Debug)]
+struct Writer {
+    rate: Bucket,
+}
+
+impl Store {
+    /// An empty store.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let limits = &options.limits;
+        let rate = Bucket::new(limits.ingestion_rate, limits.ingestion_burst, clock::instant());
+        Self {
+            writer: Mutex::new(Writer { rate }),
+            index: RwLock::new(Index::new(options.max_bytes)),
+            metrics: Arc::new(Metrics::default()),
+            options,
+        }
+    }
+
+    /// The store's own numbers.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Stores the valid entries of a push.
+    ///
+    /// # Errors
+    /// What was refused, with Loki's status and text.
+    pub fn push(&self, streams: Vec<PushStream>) -> Result<(), PushError> {
+        let refused = |status, message| Err(PushError::Refused { status, message });
+        if streams.is_empty() {
+            return refused(422, "error at least one valid stream is required for ingestion".to_owned());
+        }
+        self.count_received(&streams);
+        let mut admission = Admission::new(&self.options.limits, &self.metrics, clock::wall());
+        let accepted = admission.judge(streams);
+        if accepted.is_empty() {
+            return admission.result();
+        }
+        let mut writer = self.writer();
+        let now = clock::instant();
+        let (lines, bytes) = totals(&accepted);
+        if !writer.rate.take(bytes, now) {
+            self.metrics.discard(Reason::RateLimited, lines, bytes);
+            return refused(429, admission::rate_limited(self.options.limits.ingestion_rate, lines, bytes));
+        }
+        let plan = {
+            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            index.plan(accepted, &mut admission, now)
+        };
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.apply(plan, &self.options.limits, now, &self.metrics);
+        index.publish(&self.metrics);
+        drop(index);
+        drop(writer);
+        admission.result()
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_received(&self, streams: &[PushStream]) {
+        let (mut lines, mut bytes) = (0, 0);
+        for entry in streams.iter().flat_map(|stream| &stream.entries) {
+            lines += 1;
+            bytes += entry.line.len() + entry.metadata.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
+        }
+        add(&self.metrics.lines_received, lines);
+        add(&self.metrics.bytes_received, bytes);
+    }
+
+    /// The streams that satisfy `matchers` and have chunks with times in `from <= time < to`.
+    #[must_use]
+    pub fn select(&self, matchers: &[Matcher], from: Nanos, to: Nanos) -> Vec<Selected> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).select(matchers, from, to)
+    }
+}
+
+fn totals(accepted: &[Accepted]) -> (usize, usize) {
+    let entries = || accepted.iter().flat_map(|stream| &stream.entries);
+    (entries().count(), entries().map(AcceptedEntry::bytes).sum())
+}
+
+pub(crate) fn add(counter: &AtomicU64, by: usize) {
+    counter.fetch_add(by as u64, Ordering::Relaxed);
+}
