@@ -93,10 +93,15 @@ fn details(scenario: &Scenario, palette: Palette) -> String {
             text.push_str(&format!("    | {line}\n"));
         }
     }
-    let mut sorted: Vec<&Expectation> = scenario.expectations.iter().filter(|it| it.urgency() < 3).collect();
+    let mut sorted: Vec<&Expectation> = scenario.expectations.iter().filter(|it| it.urgency() < 2).collect();
     sorted.sort_by_key(|expectation| expectation.urgency());
     for expectation in sorted {
         text.push_str(&failed(expectation, palette));
+    }
+    match scenario.tally().open {
+        0 => {}
+        1 => text.push_str("  1 expectation was never judged\n"),
+        open => text.push_str(&format!("  {open} expectations were never judged\n")),
     }
     for warning in &scenario.warnings {
         text.push_str(&wrapped(&format!("warning: {warning}"), 2));
@@ -107,9 +112,7 @@ fn details(scenario: &Scenario, palette: Palette) -> String {
 fn failed(expectation: &Expectation, palette: Palette) -> String {
     let plan = &expectation.plan;
     let place = format!("{}:{}", plan.location.file, plan.location.line);
-    let Some(outcome) = &expectation.outcome else {
-        return format!("  not judged  {place}\n{}", wrapped(&plan.title, 4));
-    };
+    let Some(outcome) = &expectation.outcome else { return String::new() };
     let code = outcome.reason().map_or(outcome.word(), crate::outcome::Reason::code);
     let colour = if matches!(outcome, Outcome::Failed(..)) { colour_of("FAIL") } else { colour_of("INCONCLUSIVE") };
     let title = wrapped(&plan.title, 4);

@@ -65,8 +65,13 @@ impl Log {
         self.own(scenario, seconds, EventKind::ExpectationJudged { expectation: id.to_owned(), outcome });
     }
 
+    /// In the order of time, as a run writes it.
     fn end(mut self, seconds: f64, exit_code: u8) -> Vec<Event> {
         self.run(seconds, EventKind::RunFinished { exit_code });
+        self.events.sort_by_key(|event| event.at);
+        for (event, seq) in self.events.iter_mut().zip(0..) {
+            event.seq = seq;
+        }
         self.events
     }
 

@@ -59,7 +59,7 @@ fn one(expectation: &view::Expectation, scenario: &Scenario) -> Expectation {
         class: word.replace(' ', "-"),
         icon: icon(word),
         word,
-        is_open: expectation.urgency() < 3,
+        is_open: expectation.urgency() < 2,
         reason: expectation.outcome.as_ref().and_then(Outcome::reason).map(Shown::from),
         title: plan.title.clone(),
         seen: evidence.map_or("The log stops before this was judged.".to_owned(), |it| it.summary.clone()),

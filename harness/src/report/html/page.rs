@@ -106,7 +106,7 @@ fn duration(seconds: f64) -> std::time::Duration {
 fn colophon(view: &View) -> String {
     format!(
         "Rendered by harness {} from events.jsonl of run {}. Scenario time is production time; latencies and request rates are real. \
-         `harness report {}` renders it again.",
+         To render it again: harness report {}",
         env!("CARGO_PKG_VERSION"),
         view.run.id,
         view.run.id

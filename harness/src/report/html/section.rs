@@ -24,7 +24,7 @@ pub(super) struct Section {
     pub(super) skipped: Option<(&'static str, String)>,
     pub(super) troubles: Vec<TroubleBox>,
     pub(super) timeline: Option<String>,
-    pub(super) axis: String,
+    pub(super) legend: Vec<String>,
     pub(super) expectations: Vec<Expectation>,
     pub(super) messages: Vec<Message>,
     pub(super) faults: Vec<FaultRow>,
@@ -107,7 +107,7 @@ impl Section {
             skipped: scenario.skipped.as_ref().map(|(reason, message)| (reason.code(), message.clone())),
             troubles: scenario.troubles.iter().map(trouble).collect(),
             timeline: svg::timeline(scenario),
-            axis: axis(scenario),
+            legend: legend(scenario),
             expectations: expectation::all(scenario),
             messages: scenario.notifications.iter().map(|it| message::of(it, ruler)).collect(),
             faults: scenario.faults.iter().map(|fault| fault_row(fault, ruler)).collect(),
@@ -140,9 +140,24 @@ fn took(scenario: &Scenario) -> String {
     format!("took {}, {} of production time", length::show(took), ruler.length(took))
 }
 
-fn axis(scenario: &Scenario) -> String {
+/// What the picture's signs mean, as far as it has them.
+fn legend(scenario: &Scenario) -> Vec<String> {
     let ruler = scenario.ruler();
-    format!("0 is {}, {} UTC", scenario.origin(), length::time(ruler.origin))
+    let mut legend = vec![format!("0 is {}, {} UTC", scenario.origin(), length::time(ruler.origin))];
+    let mut add = |words: &str| legend.push(words.to_owned());
+    if !scenario.faults.is_empty() {
+        add("hatched purple: fault not proved (yet, or any more)");
+    }
+    if !scenario.alerts.is_empty() {
+        add("hatched amber: pending");
+        add("solid red: firing");
+        add("bracket: when the configuration allows it to fire and to resolve");
+    }
+    if !scenario.notifications.is_empty() {
+        add("▲ page: firing");
+        add("▽ page: resolved");
+    }
+    legend
 }
 
 fn trouble(trouble: &view::Trouble) -> TroubleBox {
@@ -265,7 +280,7 @@ fn config(config: &Config) -> ConfigBox {
     ConfigBox {
         file: config.file.clone(),
         copy: config.copy.clone(),
-        line: format!("{} lines changed to {}", count("del"), count("add")),
+        line: format!("−{} +{} lines", count("del"), count("add")),
         lines,
     }
 }

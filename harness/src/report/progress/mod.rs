@@ -56,6 +56,9 @@ fn bars(mut events: UnboundedReceiver<Event>) {
             }
         }
     }
+    for bar in shown.values().map(|(_, bar)| bar).chain([&whole]) {
+        bar.finish_and_clear();
+    }
     drop(screen.multi.clear());
 }
 

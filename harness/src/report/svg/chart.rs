@@ -11,7 +11,7 @@ use crate::report::length;
 use crate::report::view::Load;
 
 const LOAD: f64 = 84.0;
-const LATENCY: f64 = 84.0;
+const LATENCY: f64 = 92.0;
 /// More bars than this would be thinner than two pixels.
 const BARS: usize = 400;
 
@@ -122,13 +122,8 @@ pub(super) fn latency(svg: &mut Svg, load: &Load, axis: &Axis, y: f64) -> f64 {
         if decade > low {
             svg.line("grid", (LEFT, line), (RIGHT, line));
         }
-        svg.text(
-            "scale",
-            (LEFT + 4.0, line + if decade > low { 10.0 } else { -3.0 }),
-            Anchor::Start,
-            &micros(decade),
-            "",
-        );
+        let beside = if decade < high { -3.0 } else { 10.0 };
+        svg.text("scale", (LEFT + 4.0, line + beside), Anchor::Start, &micros(decade), "");
         decade += 1.0;
     }
     for (class, which) in [("p50", (|slot| slot.p50) as fn(&Slot) -> Option<u64>), ("p99", |slot| slot.p99)] {

@@ -51,8 +51,8 @@ fn bars(svg: &mut Svg, fault: &Fault, ended: Stamp, axis: &Axis, y: f64) {
     let words = bad.map_or(fault.plan.title.clone(), |(_, finding, _)| {
         format!("{} — {}", fault.plan.title, finding.word().to_uppercase())
     });
-    let (x, right) = (axis.x(begin), axis.x(end));
-    if room(right - x) >= words.chars().count() + 1 && fault.proved.is_some() {
+    let (x, right) = (axis.x(bites), axis.x(end));
+    if room(axis.x(reverting) - x) > words.chars().count() {
         svg.text("fault-name", (x + 7.0, y + 16.0), Anchor::Start, &words, "");
     } else {
         svg.text("lane-note", (right + 5.0, y + 16.0), Anchor::Start, &shorten(&words, room(RIGHT - right - 5.0)), "");
