@@ -453,3 +453,57 @@ async fn a_target_that_answers_nothing_for_longer_than_the_timeout_gets_every_re
     assert_eq!((summary.flow.planned, summary.flow.dropped), (400, 0));
     assert_eq!(summary.errors, BTreeMap::from([(ErrorClass::Timeout, 400)]));
 }
+
+/// An HTTP/2 server that answers `POST` with what it got and counts; it runs on the test's own runtime.
+async fn http2_server(counts: std::sync::Arc<std::sync::atomic::AtomicU64>) -> Target {
+    use http_body_util::{BodyExt, Full};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::resolve(&format!("http://{}", listener.local_addr().unwrap()), Reach::Loopback).unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let counts = std::sync::Arc::clone(&counts);
+            let answer = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                let number = counts.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                async move {
+                    let body = request.into_body().collect().await?.to_bytes();
+                    let status = if number % 4 == 3 { 503 } else { 200 };
+                    Ok::<_, hyper::Error>(hyper::Response::builder().status(status).body(Full::new(body)).unwrap())
+                }
+            });
+            let io = hyper_util::rt::TokioIo::new(stream);
+            let executor = hyper_util::rt::TokioExecutor::new();
+            tokio::spawn(async move {
+                drop(hyper::server::conn::http2::Builder::new(executor).serve_connection(io, answer).await)
+            });
+        }
+    });
+    target
+}
+
+#[tokio::test]
+async fn http2_is_spoken_and_counted_just_the_same() {
+    let counts = std::sync::Arc::default();
+    let target = http2_server(std::sync::Arc::clone(&counts)).await;
+    let mut echo = RequestTemplate::get("/echo/{n}");
+    echo.method = "POST".to_owned();
+    echo.json = Some(serde_json::json!({ "n": "{n}", "padding": "x".repeat(100_000) }));
+    echo.with = BTreeMap::from([("n".to_owned(), Generator::Range(5, 5))]);
+    echo.expect.json = BTreeMap::from([("/n".to_owned(), serde_json::json!(5))]);
+    let mut spec = Spec::new("test", target, Model::steady(100.0, 100), vec![echo]);
+    (spec.lasts, spec.protocol) = (Some(SECOND), Protocol::Http2);
+    let summary = run(spec).await;
+    assert_eq!(counts.load(std::sync::atomic::Ordering::SeqCst), 100);
+    assert_eq!(statuses(&summary), BTreeMap::from([("200".to_owned(), 75), ("503".to_owned(), 25)]));
+    assert_eq!(summary.errors, BTreeMap::from([(ErrorClass::Status, 25)]));
+}
+
+#[tokio::test]
+async fn a_server_without_http2_is_an_error_of_the_protocol_or_a_closed_connection() {
+    let server = Server::start(|_| Reply::ok().then(Then::Close));
+    let mut spec = steady(&server, 20.0, SECOND / 2);
+    (spec.protocol, spec.timeout) = (Protocol::Http2, SECOND);
+    let summary = run(spec).await;
+    assert_eq!((summary.flow.completed, summary.flow.failed), (0, 10));
+    assert!(!summary.errors.contains_key(&ErrorClass::Timeout), "{:?}", summary.errors);
+}
