@@ -526,3 +526,16 @@ async fn a_server_without_http2_is_an_error_of_the_protocol_or_a_closed_connecti
     assert_eq!((summary.flow.completed, summary.flow.failed), (0, 10));
     assert!(!summary.errors.contains_key(&ErrorClass::Timeout), "{:?}", summary.errors);
 }
+
+#[tokio::test]
+async fn a_page_shows_the_load_without_script_and_escapes_what_comes_from_outside_x01_x09() {
+    let server = Server::start(|seen| if seen.number % 10 == 0 { Reply::status(500) } else { Reply::ok() });
+    let mut spec = steady(&server, 50.0, 2 * SECOND);
+    spec.name = "<script>\"1\"</script>".to_owned();
+    spec.requests[0].name = "</table><img src=x onerror=a()>".to_owned();
+    let html = page(&run(spec).await);
+    assert!(html.contains("default-src 'none'") && html.contains("&lt;script&gt;&quot;1&quot;&lt;/script&gt;"));
+    assert!(!html.contains("<script") && !html.contains("<img"));
+    assert!(html.contains("100 planned, 100 sent (100.000 %), 0 dropped") && html.contains("200: 90, 500: 10"));
+    assert_eq!((html.matches("<svg").count(), html.matches("<path").count()), (2, 5));
+}
