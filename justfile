@@ -72,7 +72,7 @@ bench *ARGS:
 
 # The load engine against a local echo server: accuracy and ceiling
 bench-load *ARGS:
-    cargo test --locked --release -p harness --test '*' -- --ignored --nocapture bench_load {{ARGS}}
+    cargo bench --locked --quiet -p harness --bench load_peers -- {{ARGS}}
 
 # Start the stack and leave it running
 up *ARGS:
