@@ -10,19 +10,22 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::admin::{self, Admin};
-use crate::cache::Cache;
-use crate::config::Settings;
+use crate::cache::{Cache, CacheError};
+use crate::config::{Migration, Settings};
 use crate::fault::Faults;
 use crate::http::body::BodyLimits;
 use crate::http::{self, App};
 use crate::readiness::Readiness;
 use crate::serve::{ServeLimits, Server};
+use crate::store::stocktake::Stocktake;
 use crate::store::{Deadlines, Store, StoreError};
 use crate::telemetry::logs::{Level, LogSettings, LogWriters, Logs};
 use crate::telemetry::metrics::Metrics;
 
 /// What the log may take to deliver its last lines.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+/// The pause before the schema is tried again.
+const MIGRATION_PAUSE: Duration = Duration::from_millis(500);
 /// What the last scrape may take.
 const ADMIN_DRAIN: Duration = Duration::from_millis(200);
 /// Connections to the admin port.
@@ -47,6 +50,9 @@ pub enum StartError {
     /// The database cannot work.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The cache cannot work.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 /// A service at work.
@@ -72,21 +78,22 @@ impl Service {
     pub async fn start(settings: Settings, output: impl Write + Send + 'static) -> Result<Self, StartError> {
         let metrics = Metrics::new(settings.sabotage);
         let (logs, writers) = Logs::start(log_settings(&settings), Arc::clone(&metrics), output)?;
-        let deadlines = Deadlines { query: settings.query_deadline, probe: settings.probe_deadline };
-        let store = Arc::new(Store::open(&settings.database, deadlines, Arc::clone(&metrics)).await?);
+        let store = open_store(&settings, Arc::clone(&metrics), &logs).await?;
+        let cache = Arc::new(Cache::start(&settings.cache, Arc::clone(&metrics))?);
         let faults = Arc::new(Faults::new(Arc::clone(&store), logs.clone()));
-        let readiness = Arc::new(Readiness::new(Arc::clone(&store)));
+        let readiness = Arc::new(Readiness::new(Arc::clone(&store), Arc::clone(&cache)));
 
         let admin = Arc::new(Admin {
             registry: metrics.registry(),
             metrics: Arc::clone(&metrics),
             store: Arc::clone(&store),
+            stocktake: Stocktake::new(Arc::clone(&store)),
             readiness: Arc::clone(&readiness),
             faults: Arc::clone(&faults),
             sabotage: settings.sabotage,
             frozen: OnceLock::new(),
         });
-        let app = Arc::new(app(&settings, &store, metrics, &logs, &faults));
+        let app = Arc::new(app(&settings, &store, cache, metrics, &logs, &faults));
 
         let (api_listener, address) = listen(settings.listen, "LISTEN").await?;
         let (admin_listener, admin_address) = listen(settings.admin_listen, "ADMIN_LISTEN").await?;
@@ -134,6 +141,54 @@ impl Service {
     }
 }
 
+/// The store with its schema up to date; when the database is away, that is made up for as soon as it is there.
+async fn open_store(settings: &Settings, metrics: Arc<Metrics>, logs: &Logs) -> Result<Arc<Store>, StoreError> {
+    let deadlines = Deadlines { query: settings.query_deadline, probe: settings.probe_deadline };
+    let store = Arc::new(Store::new(&settings.database, deadlines, metrics));
+    if settings.database.migration == Migration::Off {
+        return Ok(store);
+    }
+    match store.migrate().await {
+        Err(error) if error.is_unavailable() => {
+            logs.event(
+                Level::Warn,
+                "database_awaited",
+                "starting without the database",
+                &[("error", &error.to_string())],
+            );
+            let (again, logs) = (Arc::clone(&store), logs.clone());
+            tokio::spawn(async move { migrate_later(again, logs).await });
+            Ok(store)
+        }
+        migrated => migrated.map(|()| store),
+    }
+}
+
+async fn migrate_later(store: Arc<Store>, logs: Logs) {
+    loop {
+        tokio::time::sleep(MIGRATION_PAUSE).await;
+        match store.migrate().await {
+            Ok(()) => return logs.event(Level::Info, "database_found", "the schema is up to date", &[]),
+            Err(error) if error.is_unavailable() => {}
+            Err(error) => logs.event(
+                Level::Error,
+                "database_refused",
+                "the schema is not up to date",
+                &[("error", &error.to_string())],
+            ),
+        }
+    }
+}
+
+/// Brings the schema up to date and does nothing else: what `DATABASE_MIGRATE=only` asks for.
+///
+/// # Errors
+/// When the database is away or does not let us.
+pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
+    let deadlines = Deadlines { query: settings.query_deadline, probe: settings.probe_deadline };
+    Store::new(&settings.database, deadlines, Metrics::new(settings.sabotage)).migrate().await
+}
+
 fn log_settings(settings: &Settings) -> LogSettings {
     LogSettings {
         level: settings.log_level,
@@ -144,10 +199,17 @@ fn log_settings(settings: &Settings) -> LogSettings {
     }
 }
 
-fn app(settings: &Settings, store: &Arc<Store>, metrics: Arc<Metrics>, logs: &Logs, faults: &Arc<Faults>) -> App {
+fn app(
+    settings: &Settings,
+    store: &Arc<Store>,
+    cache: Arc<Cache>,
+    metrics: Arc<Metrics>,
+    logs: &Logs,
+    faults: &Arc<Faults>,
+) -> App {
     App {
         store: Arc::clone(store),
-        cache: Cache::new(&settings.cache, Arc::clone(&metrics)),
+        cache,
         metrics,
         logs: logs.clone(),
         faults: Arc::clone(faults),

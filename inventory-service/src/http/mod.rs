@@ -35,7 +35,7 @@ pub struct App {
     /// Where items live.
     pub store: Arc<Store>,
     /// Items kept close.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is logged.
