@@ -44,7 +44,7 @@ pub enum SqlitePlace {
 
 /// How PostgreSQL is reached. Printing it shows neither user nor password.
 #[derive(Clone)]
-pub struct PostgresAddress(PgConnectOptions);
+pub struct PostgresAddress(Box<PgConnectOptions>);
 
 impl PostgresAddress {
     /// What the driver needs.
@@ -166,6 +166,10 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// `LOKI_URL`: where logs are pushed to, besides standard output.
     pub loki: Option<String>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where spans are pushed to.
+    pub otlp: Option<String>,
+    /// `OTEL_TRACES_SAMPLER_ARG`: the share of new traces that is recorded; callers decide about theirs.
+    pub trace_share: f64,
     /// `ENVIRONMENT`: the `env` label of logs.
     pub environment: String,
     /// `LOG_LEVEL`: events below are not written; access lines always are, they are a record and not a diagnostic.
@@ -220,7 +224,9 @@ impl Settings {
             admin_listen: source.read("ADMIN_LISTEN", "127.0.0.1:9180", parse_address)?,
             database: source.database()?,
             cache: source.cache()?,
-            loki: source.optional("LOKI_URL", parse_loki)?,
+            loki: source.optional("LOKI_URL", parse_http)?,
+            otlp: source.optional("OTEL_EXPORTER_OTLP_ENDPOINT", parse_http)?,
+            trace_share: source.read("OTEL_TRACES_SAMPLER_ARG", "1", parse_share)?,
             environment: source.read("ENVIRONMENT", "development", |text| Ok(text.to_owned()))?,
             log_level: source.read("LOG_LEVEL", "info", Level::parse)?,
             faults,
@@ -313,7 +319,7 @@ fn parse_postgres(text: &str, rest: &str, password: Option<&str>) -> Result<Data
         .parse()
         .map_err(|_| "not an address of PostgreSQL: expected postgres://<user>@<host>:<port>/<database>".to_owned())?;
     let options = password.map_or(options.clone(), |password| options.password(password));
-    Ok(DatabaseUrl::Postgres(PostgresAddress(options)))
+    Ok(DatabaseUrl::Postgres(PostgresAddress(Box::new(options))))
 }
 
 fn parse_migration(text: &str) -> Result<Migration, String> {
@@ -336,7 +342,7 @@ fn parse_cache(text: &str, password: Option<&str>) -> Result<CacheUrl, String> {
     Ok(CacheUrl::Redis(RedisAddress(info.set_redis_settings(settings))))
 }
 
-fn parse_loki(text: &str) -> Result<String, String> {
+fn parse_http(text: &str) -> Result<String, String> {
     if !text.starts_with("http://") {
         return Err("expected http://<host>:<port>; this service is built without TLS".to_owned());
     }
@@ -357,6 +363,13 @@ fn parse_instrumentation(text: &str) -> Result<Instrumentation, String> {
         "off" => Ok(Instrumentation::Off),
         _ => Err("expected on or off".to_owned()),
     }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {

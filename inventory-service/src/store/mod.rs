@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{Database, DatabaseUrl, Migration};
 use crate::inventory::{Draft, Item, Movement, Page, Refusal, Reservation, ReservationId, Sku, Totals, Units};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{Traces, Work};
 use postgres::Postgres;
 use sqlite::Sqlite;
 
@@ -132,6 +133,7 @@ pub struct Store {
     prepared: AtomicBool,
     deadlines: Deadlines,
     metrics: Arc<Metrics>,
+    traces: Traces,
 }
 
 macro_rules! on_engine {
@@ -146,14 +148,15 @@ macro_rules! on_engine {
 impl Store {
     /// Prepares the pool; connects to nothing yet.
     #[must_use]
-    pub fn new(database: &Database, deadlines: Deadlines, metrics: Arc<Metrics>) -> Self {
+    pub fn new(database: &Database, deadlines: Deadlines, metrics: Arc<Metrics>, traces: Traces) -> Self {
         let engine = match &database.url {
             DatabaseUrl::Sqlite(place) => Engine::Sqlite(Sqlite::open(place, deadlines.query)),
             DatabaseUrl::Postgres(address) => {
                 Engine::Postgres(Postgres::open(address.options(), database.max_connections, deadlines.query))
             }
         };
-        Self { engine, prepared: AtomicBool::new(database.migration == Migration::Off), deadlines, metrics }
+        let prepared = AtomicBool::new(database.migration == Migration::Off);
+        Self { engine, prepared, deadlines, metrics, traces }
     }
 
     /// Brings the schema up to date.
@@ -287,32 +290,33 @@ impl Store {
         deadline: Duration,
         work: impl Future<Output = Answer<T>>,
     ) -> Result<T, StoreError> {
-        if operation != "migrate" && !self.prepared.load(Ordering::Relaxed) {
-            let detail = "the schema is not up to date yet".to_owned();
-            return Err(StoreError::Failed { operation, cause: Cause::Connection, detail });
-        }
         let started = clock::instant();
-        let answer = tokio::time::timeout(deadline, work).await;
-        self.metrics.query_took(operation, started.elapsed());
-        let failure = match answer {
-            Ok(Ok(Ok(value))) => return Ok(value),
-            Ok(Ok(Err(refusal))) => return Err(StoreError::Refused(refusal)),
-            Ok(Err(error)) => failed(operation, error),
-            Err(_) => StoreError::Failed {
-                operation,
-                cause: Cause::Timeout,
-                detail: format!("no answer within {deadline:?}"),
-            },
+        let refused = |cause, detail| Err(StoreError::Failed { operation, cause, detail });
+        let answer = if operation != "migrate" && !self.prepared.load(Ordering::Relaxed) {
+            refused(Cause::Connection, "the schema is not up to date yet".to_owned())
+        } else {
+            match tokio::time::timeout(deadline, work).await {
+                Ok(Ok(answer)) => answer.map_err(StoreError::Refused),
+                Ok(Err(error)) => refused(cause_of(&error), error.to_string()),
+                Err(_) => refused(Cause::Timeout, format!("no answer within {deadline:?}")),
+            }
         };
-        if let StoreError::Failed { cause, .. } = &failure {
-            self.metrics.database_failed(operation, *cause);
-        }
-        Err(failure)
+        self.record(operation, started.elapsed(), &answer);
+        answer
     }
-}
 
-fn failed(operation: &'static str, error: sqlx::Error) -> StoreError {
-    StoreError::Failed { operation, cause: cause_of(&error), detail: error.to_string() }
+    fn record<T>(&self, operation: &'static str, duration: Duration, answer: &Result<T, StoreError>) {
+        let failure = match answer {
+            Err(StoreError::Failed { cause, .. }) => Some(*cause),
+            _ => None,
+        };
+        self.metrics.query_took(operation, duration);
+        if let Some(cause) = failure {
+            self.metrics.database_failed(operation, cause);
+        }
+        self.traces
+            .part(duration, Work::Query { database: self.name(), operation, failure: failure.map(Cause::as_str) });
+    }
 }
 
 /// The error of the database inside an error of a migration.

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Connections;
 use crate::clock;
 
+/// What a new connection may take; much shorter than the time in which the service must have recovered.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// A connection that has been idle for longer is asked for a sign of life.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// What a sign of life may take.
@@ -60,13 +62,13 @@ impl Pool {
         Self(Arc::new(Shared { options, idle, permits, doubts, lent, max }))
     }
 
-    /// Lends a connection. It sets no deadline of its own: the caller's covers waiting, connecting and asking.
+    /// Lends a connection, waiting as long as the caller does.
     pub(super) async fn lease(&self) -> Result<Lease, sqlx::Error> {
         let shared = &self.0;
         let permit = Arc::clone(&shared.permits).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        let connection = match self.living().await {
-            Some(connection) => connection,
-            None => shared.options.connect().await?,
+        let (connection, permit) = match self.living().await {
+            Some(connection) => (connection, permit),
+            None => self.connected(permit).await?,
         };
         shared.lent.fetch_add(1, Ordering::Relaxed);
         Ok(Lease { connection: Some(connection), shared: Arc::clone(shared), _permit: permit })
@@ -105,7 +107,35 @@ impl Pool {
     }
 }
 
+/// What connecting came to, with the permit that it needed.
+type Connected = Result<(PgConnection, OwnedSemaphorePermit), sqlx::Error>;
+
+impl Pool {
+    /// A new connection, made by a task of its own: one that takes longer than its caller can wait serves the next, so that
+    /// a busy machine does not start over for ever.
+    async fn connected(&self, permit: OwnedSemaphorePermit) -> Connected {
+        let (sender, receiver) = oneshot::channel::<Connected>();
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let connecting = tokio::time::timeout(CONNECT_DEADLINE, shared.options.connect()).await;
+            let connection = connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+            if let Err(Ok((connection, _permit))) = sender.send(connection.map(|connection| (connection, permit))) {
+                shared.keep(connection);
+            }
+        });
+        receiver.await.unwrap_or(Err(sqlx::Error::PoolClosed))
+    }
+}
+
 impl Shared {
+    /// Keeps a connection that is known to be alive for whoever comes next.
+    fn keep(&self, connection: PgConnection) {
+        if !self.permits.is_closed() {
+            let doubts = self.doubts.load(Ordering::Relaxed);
+            self.idle().push(Idle { connection, since: clock::instant(), doubts });
+        }
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,9 +149,8 @@ impl Lease {
 
     /// Ends the lease after a complete answer.
     pub(super) fn give_back(mut self) {
-        if let Some(connection) = self.connection.take().filter(|_| !self.shared.permits.is_closed()) {
-            let doubts = self.shared.doubts.load(Ordering::Relaxed);
-            self.shared.idle().push(Idle { connection, since: clock::instant(), doubts });
+        if let Some(connection) = self.connection.take() {
+            self.shared.keep(connection);
         }
     }
 }

@@ -22,7 +22,8 @@ type Rows<'q> = QueryAs<'q, Driver, Row, PgArguments>;
 #[derive(Debug)]
 pub(super) struct Postgres {
     pool: Pool,
-    options: PgConnectOptions,
+    /// Without our deadlines, for migrations.
+    patient: Box<PgConnectOptions>,
 }
 
 impl Postgres {
@@ -34,14 +35,14 @@ impl Postgres {
             ("lock_timeout", deadline.as_millis().to_string()),
             ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.as_millis().to_string()),
         ]);
-        Self { pool: Pool::new(limited, max_connections), options }
+        Self { pool: Pool::new(limited, max_connections), patient: Box::new(options) }
     }
 
     /// Brings the schema up to date, over a connection of its own that may take its time.
     pub(super) async fn migrate(&self) -> Result<(), MigrateError> {
         let sql = include_str!("../../migrations/postgres/0001_inventory.sql").into_sql_str();
         let migration = Migration::new(1, Cow::Borrowed("inventory"), MigrationType::Simple, sql, false);
-        let mut connection = self.options.connect().await?;
+        let mut connection = self.patient.connect().await?;
         // Not `run`: the compiler cannot prove its future to be `Send`.
         Migrator::with_migrations(vec![migration]).run_direct(None, &mut connection, false).await?;
         connection.close().await?;

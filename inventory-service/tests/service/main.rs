@@ -15,3 +15,4 @@ mod sabotage;
 mod servers;
 mod support;
 mod telemetry;
+mod traces;

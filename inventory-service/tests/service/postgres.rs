@@ -89,10 +89,13 @@ async fn survives(mode: Mode) {
         (answer.status().as_u16(), started.elapsed(), answer)
     };
     let mut acknowledged: u32 = 0;
-    for (status, ..) in join_all((0..20).map(|_| reserve())).await {
-        assert_eq!(status, 201);
-        acknowledged += 1;
-    }
+    let mut round = async || {
+        let statuses: Vec<u16> =
+            join_all((0..20).map(|_| reserve())).await.iter().map(|(status, ..)| *status).collect();
+        acknowledged += u32::try_from(statuses.iter().filter(|status| **status == 201).count()).unwrap();
+        statuses.iter().all(|status| *status == 201).then_some(())
+    };
+    eventually("a round without a failure", &mut round).await;
     proxy.set(mode);
     for _ in 0..3 {
         for (status, elapsed, answer) in join_all((0..20).map(|_| reserve())).await {
@@ -104,13 +107,7 @@ async fn survives(mode: Mode) {
     assert_eq!(running.admin(Method::GET, "/ready", None).await.0, 503);
     proxy.set(Mode::Forward);
     let repaired = clock::instant();
-    eventually("a round without a failure", async || {
-        let statuses: Vec<u16> =
-            join_all((0..20).map(|_| reserve())).await.iter().map(|(status, ..)| *status).collect();
-        acknowledged += u32::try_from(statuses.iter().filter(|status| **status == 201).count()).unwrap();
-        statuses.iter().all(|status| *status == 201).then_some(())
-    })
-    .await;
+    eventually("a round without a failure", round).await;
     assert!(repaired.elapsed() < RECOVERED, "{mode:?}: {:?}", repaired.elapsed());
     let metrics = running.metrics().await;
     let failures = metrics
