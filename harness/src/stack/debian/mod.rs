@@ -5,6 +5,7 @@
 
 mod apt;
 mod cache;
+mod relocate;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -156,6 +157,10 @@ impl<'a> Debian<'a> {
         for download in &downloads {
             apt.unpack(&work.join(&download.file), &root).await?;
         }
+        let binary = root.join(binary_of(wanted));
+        if binary.is_file() {
+            relocate::relocate(&root, &binary).map_err(|source| DebianError::Cache { path: binary, source })?;
+        }
         let manifest =
             Manifest::of(&root, &downloads).map_err(|source| DebianError::Cache { path: root.clone(), source })?;
         let unpacked = cache::keep(&self.home, wanted, &root, manifest)?;
@@ -197,8 +202,12 @@ pub enum Fetch {
     Never,
 }
 
+fn binary_of(wanted: &DebianPackage) -> String {
+    wanted.binary.clone().unwrap_or_else(|| format!("usr/bin/{}", wanted.package))
+}
+
 fn package(wanted: &DebianPackage, unpacked: Unpacked) -> Result<Package, DebianError> {
-    let binary = wanted.binary.clone().unwrap_or_else(|| format!("usr/bin/{}", wanted.package));
+    let binary = binary_of(wanted);
     let path = unpacked.root.join(&binary);
     if !path.is_file() {
         return Err(DebianError::NoBinary { package: wanted.package.clone(), binary });

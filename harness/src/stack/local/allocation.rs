@@ -100,7 +100,7 @@ pub struct Allocation {
     pub(super) selection: Selection,
     pub(super) part: String,
     ports: BTreeMap<String, BTreeMap<String, PortLease>>,
-    data: BTreeMap<String, PathBuf>,
+    folders: BTreeMap<String, PathBuf>,
     secrets: BTreeMap<String, Secret>,
     configs: BTreeMap<String, PathBuf>,
     routes: BTreeMap<(String, String, String), SocketAddr>,
@@ -122,7 +122,7 @@ impl Allocation {
         let mut allocation = Self {
             part: format!("{}/{scenario}", session.run()),
             ports: BTreeMap::new(),
-            data: BTreeMap::new(),
+            folders: BTreeMap::new(),
             secrets: BTreeMap::new(),
             configs: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -133,9 +133,10 @@ impl Allocation {
         private(&home)?;
         let components: Vec<String> = allocation.selection.components.keys().cloned().collect();
         for component in components {
-            let data = home.join(&component);
-            private(&data)?;
-            allocation.data.insert(component.clone(), data);
+            let folder = home.join(&component);
+            private(&folder.join("data"))?;
+            private(&folder)?;
+            allocation.folders.insert(component.clone(), folder);
             allocation.take_ports(&component)?;
             allocation.generate_secrets(&component);
         }
@@ -218,8 +219,13 @@ impl Allocation {
 
     /// A component's data folder.
     #[must_use]
-    pub fn data(&self, component: &str) -> Option<&Path> {
-        self.data.get(component).map(PathBuf::as_path)
+    pub fn data(&self, component: &str) -> Option<PathBuf> {
+        self.folders.get(component).map(|folder| folder.join("data"))
+    }
+
+    /// The folder a component is started in, its home and the place of its temporary files; the data folder is in it.
+    pub(super) fn folder(&self, component: &str) -> Option<&Path> {
+        self.folders.get(component).map(PathBuf::as_path)
     }
 
     /// A secret by its name in the stack file.
@@ -280,7 +286,7 @@ impl Allocation {
             Placeholder::Listen(port) | Placeholder::Own(port) => own(port)?.to_string(),
             Placeholder::ListenHost => own_host().to_owned(),
             Placeholder::ListenPort(port) => own(port)?.port().to_string(),
-            Placeholder::Data => self.data.get(owner?)?.to_str()?.to_owned(),
+            Placeholder::Data => self.data(owner?)?.to_str()?.to_owned(),
             Placeholder::Config => self.config(owner?)?.to_str()?.to_owned(),
             Placeholder::Secret(name) => self.secrets.get(name)?.reveal().to_owned(),
             Placeholder::Harness => self.prepared.harness.to_str()?.to_owned(),

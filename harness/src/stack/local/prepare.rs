@@ -60,6 +60,8 @@ pub struct Located {
     pub version: String,
     /// Folders with its shared libraries, if they came with it.
     pub libraries: Vec<PathBuf>,
+    /// The folder that stands for `/` of its package, if it came from one.
+    pub root: Option<PathBuf>,
 }
 
 /// Why nothing can be started here.
@@ -247,8 +249,12 @@ impl Finder<'_> {
             }
         }
         if let Some(command) = commands().find(embedded) {
-            let found =
-                Found { program: self.harness.to_path_buf(), source: EMBEDDED.to_owned(), libraries: Vec::new() };
+            let found = Found {
+                program: self.harness.to_path_buf(),
+                source: EMBEDDED.to_owned(),
+                libraries: Vec::new(),
+                root: None,
+            };
             return Ok(self.with_version(component, command, found).await);
         }
         if reasons.is_empty() {
@@ -259,8 +265,12 @@ impl Finder<'_> {
 
     fn program(&self, command: &[Template]) -> Result<Found, String> {
         let name = command.first().map(ToString::to_string).unwrap_or_default();
-        let found =
-            |program: PathBuf, source: &str| Found { program, source: source.to_owned(), libraries: Vec::new() };
+        let found = |program: PathBuf, source: &str| Found {
+            program,
+            source: source.to_owned(),
+            libraries: Vec::new(),
+            root: None,
+        };
         if name.contains('/') {
             let program = self.spec.root.join(&name);
             return if is_program(&program) {
@@ -278,7 +288,7 @@ impl Finder<'_> {
             _ => format!("the harness failed to {error}"),
         })?;
         let source = format!("Debian package {}", found.name);
-        Ok(Found { program: found.binary, source, libraries: found.libraries })
+        Ok(Found { program: found.binary, source, libraries: found.libraries, root: Some(found.root) })
     }
 
     async fn with_version(&self, component: &Component, command: &[Template], found: Found) -> Located {
@@ -298,6 +308,7 @@ impl Finder<'_> {
             source: found.source,
             version: version.unwrap_or_else(|| "unknown".to_owned()),
             libraries: found.libraries,
+            root: found.root,
         }
     }
 
@@ -323,6 +334,7 @@ struct Found {
     program: PathBuf,
     source: String,
     libraries: Vec<PathBuf>,
+    root: Option<PathBuf>,
 }
 
 /// The first thing in the text that looks like a version.

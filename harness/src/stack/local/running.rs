@@ -178,6 +178,10 @@ impl Running {
         self.notices.tell(self.started(name));
         self.wait_until_ready(name, component, &process).await?;
         self.notices.tell(Fact::Ready { component: name.to_owned(), took: clock::instant().duration_since(begun) });
+        if let Some(status) = process.watch() {
+            let last_lines = self.last_lines(name, &process.logs_from);
+            self.notices.tell(Fact::Exited { component: name.to_owned(), status, last_lines });
+        }
         Ok(())
     }
 
@@ -203,10 +207,11 @@ impl Running {
             program: located.program.clone(),
             arguments,
             environment: environment.collect::<Result<_, AllocationError>>()?,
-            folder: allocation.data(name).ok_or_else(|| StartError::Unknown(name.to_owned()))?.to_path_buf(),
+            folder: allocation.folder(name).ok_or_else(|| StartError::Unknown(name.to_owned()))?.to_path_buf(),
             run: self.session.run().to_owned(),
             part: self.part(name),
             libraries: located.libraries.clone(),
+            root: located.root.clone(),
         })
     }
 
@@ -216,7 +221,7 @@ impl Running {
 
     async fn initialise(&self, name: &str, component: &Component, launch: &Launch) -> Result<(), StartError> {
         let Some(init) = &component.init else { return Ok(()) };
-        if !is_empty(&launch.folder) {
+        if !self.allocation.data(name).is_some_and(|data| is_empty(&data)) {
             return Ok(());
         }
         let words = init.iter().map(|text| self.allocation.render_within(name, text)).collect::<Result<Vec<_>, _>>()?;
@@ -233,6 +238,7 @@ impl Running {
             run: launch.run.clone(),
             part: launch.part.clone(),
             libraries: launch.libraries.clone(),
+            root: launch.root.clone(),
         };
         let logs = self.logs(name);
         let from = logs.positions();
@@ -277,10 +283,7 @@ impl Running {
         let (last, answer) = watch::channel("nothing was asked yet".to_owned());
         tokio::select! {
             biased;
-            status = process.end() => {
-                process.expect_end();
-                Err(self.exited(name, status, &process.logs_from))
-            }
+            status = process.end() => Err(self.exited(name, status, &process.logs_from)),
             () = ready::wait(&conditions, &self.client, &last) => Ok(()),
             () = tokio::time::sleep(within) => {
                 let last_answer = self.allocation.redact(&answer.borrow());

@@ -23,6 +23,7 @@ pub(super) struct Launch {
     pub(super) run: String,
     pub(super) part: String,
     pub(super) libraries: Vec<PathBuf>,
+    pub(super) root: Option<PathBuf>,
 }
 
 /// A started process.
@@ -33,13 +34,33 @@ pub(super) struct Process {
     pub(super) logs_from: Vec<(PathBuf, u64)>,
     /// Its status in words, once it has ended.
     pub(super) ended: watch::Receiver<Option<String>>,
-    asked: Arc<AtomicBool>,
+    news: Arc<News>,
+}
+
+/// Whether a process's end is news: not before it is ready (the error says it), not once it was asked to end, never twice.
+#[derive(Debug, Default)]
+struct News {
+    watched: AtomicBool,
+    told: AtomicBool,
+}
+
+impl News {
+    /// True once, for whoever has to tell.
+    fn take(&self) -> bool {
+        self.watched.load(Ordering::SeqCst) && !self.told.swap(true, Ordering::SeqCst)
+    }
 }
 
 impl Process {
     /// From now on its end is no news.
     pub(super) fn expect_end(&self) {
-        self.asked.store(true, Ordering::SeqCst);
+        self.news.watched.store(false, Ordering::SeqCst);
+    }
+
+    /// From now on its end is news; its status if it has ended already and nobody told.
+    pub(super) fn watch(&self) -> Option<String> {
+        self.news.watched.store(true, Ordering::SeqCst);
+        self.status().filter(|_| self.news.take())
     }
 
     /// Waits for its end; its status in words.
@@ -56,6 +77,7 @@ impl Process {
 
 impl Launch {
     fn command(&self) -> io::Result<Command> {
+        self.lead_to_package()?;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).current_dir(&self.folder).env_clear().process_group(0).stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -65,6 +87,15 @@ impl Launch {
         }
         command.envs(&self.environment).env(RUN_MARK, &self.run).env(PART_MARK, &self.part);
         Ok(command)
+    }
+
+    /// A program from a package looks for its data in `usr`, relative to where it is started.
+    fn lead_to_package(&self) -> io::Result<()> {
+        let Some(root) = &self.root else { return Ok(()) };
+        match std::os::unix::fs::symlink(root.join("usr"), self.folder.join("usr")) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Starts it. `journal` is told the new group at once; `unasked` is called when the process ends by itself.
@@ -84,8 +115,8 @@ impl Launch {
             process::stat(pid).map(|stat| stat.identity).ok_or_else(|| io::Error::other("/proc does not show it"))?;
         journal(Journalled(identity));
         let (tell, status) = watch::channel(None);
-        let asked = Arc::new(AtomicBool::new(false));
-        let expected = Arc::clone(&asked);
+        let news = Arc::new(News::default());
+        let of_process = Arc::clone(&news);
         tokio::spawn(async move {
             let words = match child.wait().await {
                 Ok(status) => status.to_string(),
@@ -93,11 +124,11 @@ impl Launch {
             };
             ended(identity);
             tell.send_replace(Some(words.clone()));
-            if !expected.load(Ordering::SeqCst) {
+            if of_process.take() {
                 unasked(words);
             }
         });
-        Ok(Process { identity, logs_from, ended: status, asked })
+        Ok(Process { identity, logs_from, ended: status, news })
     }
 
     /// Runs it to its end; the error is its status in words.

@@ -59,6 +59,12 @@ impl Check<'_> {
         false
     }
 
+    fn known_address(&mut self, component: &str, port: &str, span: Range<usize>) {
+        if self.known_component(component, span.clone()) {
+            self.known_port(component, port, span);
+        }
+    }
+
     fn known_port(&mut self, component: &str, port: &str, span: Range<usize>) {
         if self.spec.port(component, port).is_some() {
             return;
@@ -150,11 +156,7 @@ impl Check<'_> {
     fn text(&mut self, owner: Option<&str>, text: &Template, words: Words) {
         for hole in text.placeholders() {
             match hole {
-                Placeholder::Address { component, port } => {
-                    if self.known_component(component, text.span()) {
-                        self.known_port(component, port, text.span());
-                    }
-                }
+                Placeholder::Address { component, port } => self.known_address(component, port, text.span()),
                 Placeholder::Listen(port) | Placeholder::ListenPort(port) | Placeholder::Own(port) => {
                     self.own_port(owner, port, hole, text.span());
                 }
@@ -187,11 +189,7 @@ impl Check<'_> {
         for link in &self.spec.links {
             self.component_exists(&link.from);
             match link.to.get_ref().split_once(':') {
-                Some((component, port)) => {
-                    if self.known_component(component, link.to.span()) {
-                        self.known_port(component, port, link.to.span());
-                    }
-                }
+                Some((component, port)) => self.known_address(component, port, link.to.span()),
                 None => {
                     let help = Some("write `component:port`".to_owned());
                     self.report(link.to.span(), format!("`{}` names no port", link.to.get_ref()), help);
