@@ -72,9 +72,9 @@ lint-scenarios:
 bench *ARGS:
     cargo bench --locked --workspace {{ARGS}}
 
-# The load engine against a local echo server: accuracy and ceiling
+# The load engine beside wrk, hey and oha (those on PATH): speed, pacing, stalls
 bench-load *ARGS:
-    cargo test --locked --release -p harness --test '*' -- --ignored --nocapture bench_load {{ARGS}}
+    cargo bench --locked -p harness --bench load_peers -- {{ARGS}}
 
 # Start the stack and leave it running
 up *ARGS:
