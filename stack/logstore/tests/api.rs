@@ -109,7 +109,7 @@ async fn an_acknowledged_push_is_queryable_at_once() {
 
 #[tokio::test]
 async fn streams_answer_in_lokis_shape_t56() {
-    let loki = Loki::plain().await;
+    let loki = Loki::start(Options::default()).await;
     let at = base();
     loki.push_lines(json!({"app": "x", "env": "t"}), &[(at, "a"), (at + 1, "b")]).await;
     let reply = loki.range(r#"{app="x"}"#, at, at + 10, &[]).await;
@@ -117,7 +117,7 @@ async fn streams_answer_in_lokis_shape_t56() {
     assert_eq!(body["status"], "success");
     assert_eq!(body["data"]["resultType"], "streams");
     let expected = json!([{
-        "stream": {"app": "x", "env": "t", "service_name": "x"},
+        "stream": {"app": "x", "env": "t", "service_name": "x", "detected_level": "unknown"},
         "values": [[(at + 1).to_string(), "b"], [at.to_string(), "a"]],
     }]);
     assert_eq!(body["data"]["result"], expected);
@@ -398,12 +398,12 @@ async fn labels_values_series_and_sizes_are_listed() {
     loki.push_lines(json!({"app": "x", "env": "t"}), &[(at, "abc")]).await;
     loki.push_lines(json!({"app": "y"}), &[(at, "d")]).await;
     let get = async |path: &str, query: &[(&str, String)]| loki.get(path, query).await.json()["data"].clone();
-    assert_eq!(get("/loki/api/v1/labels", &[]).await, json!(["app", "env", "service_name"]));
+    assert_eq!(get("/loki/api/v1/labels", &[]).await, json!(["app", "env"]));
     assert_eq!(get("/loki/api/v1/label/app/values", &[]).await, json!(["x", "y"]));
     let query = [("query", r#"{env="t"}"#.to_owned())];
     assert_eq!(get("/loki/api/v1/label/app/values", &query).await, json!(["x"]));
     let series = get("/loki/api/v1/series", &[("match[]", r#"{app=~".+"}"#.to_owned())]).await;
-    assert_eq!(series, json!([{"app": "x", "env": "t", "service_name": "x"}, {"app": "y", "service_name": "y"}]));
+    assert_eq!(series, json!([{"app": "x", "env": "t"}, {"app": "y"}]));
     let stats = loki.get("/loki/api/v1/index/stats", &[("query", r#"{app="x"}"#.to_owned())]).await.json();
     assert_eq!(stats, json!({"streams": 1, "chunks": 1, "bytes": 3, "entries": 1}));
     assert_eq!(loki.get("/ready", &[]).await.text, "ready\n");
@@ -507,4 +507,28 @@ async fn snappy_protobuf_pushes_with_metadata_are_taken() {
     assert_eq!(result[0]["values"], json!([[at.to_string(), "proto"]]));
     assert_eq!(push(b"no snappy".to_vec()).await.status, 400);
     assert_eq!(push(vec![0xff, 0xff, 0xff, 0xff, 0x0f]).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_tail_sends_the_past_and_what_comes_each_once_t53() {
+    use futures_util::StreamExt;
+    let loki = Loki::plain().await;
+    let at = base();
+    loki.push_lines(json!({"app": "x"}), &[(at, "past"), (at + 1, "hidden")]).await;
+    let query = "query=%7Bapp%3D%22x%22%7D%20%21%3D%20%22hidden%22";
+    let url = format!("ws://{}/loki/api/v1/tail?{query}&start={at}", loki.server.address);
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    let mut next = async || {
+        let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let with = |value: Value| json!({"streams": [{"stream": {"app": "x"}, "values": [value]}]});
+    assert_eq!(next().await, with(json!([at.to_string(), "past"])));
+    loki.push_lines(json!({"app": "x"}), &[(at + 2, "hidden too"), (at + 3, "new")]).await;
+    loki.push_lines(json!({"app": "y"}), &[(at + 4, "other")]).await;
+    loki.push_lines(json!({"app": "x"}), &[(at + 5, "newer")]).await;
+    assert_eq!(next().await, with(json!([(at + 3).to_string(), "new"])));
+    assert_eq!(next().await, with(json!([(at + 5).to_string(), "newer"])));
+    let refused = loki.get("/loki/api/v1/tail", &[("query", r#"rate({app="x"}[1m])"#.to_owned())]).await;
+    assert_eq!(refused.status, 400);
 }

@@ -22,6 +22,7 @@ use crate::store::Store;
 pub use budget::{Budget, Statistics};
 pub(crate) use json::member as json_member;
 pub(crate) use logfmt::pairs as logfmt_pairs;
+pub(crate) use stream::transform;
 pub use stream::{LineResult, StreamResult};
 
 /// What to evaluate and where.

@@ -6,6 +6,7 @@ mod metadata;
 mod parameter;
 mod push;
 mod query;
+mod tail;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub(crate) fn router(store: Arc<Store>) -> Router {
         .route("/loki/api/v1/label/{name}/values", get(metadata::values).post(metadata::values))
         .route("/loki/api/v1/series", get(metadata::series).post(metadata::series))
         .route("/loki/api/v1/index/stats", get(metadata::statistics).post(metadata::statistics))
+        .route("/loki/api/v1/tail", get(tail::tail))
         .route("/loki/api/v1/status/buildinfo", get(metadata::build_info))
         .route("/ready", get(metadata::ready))
         .route("/metrics", get(metadata::metrics))

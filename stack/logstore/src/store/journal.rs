@@ -313,7 +313,11 @@ mod tests {
             let file = path(folder.path(), 0);
             let mut bytes = fs::read(&file).unwrap();
             let place = usize::try_from(whole).unwrap() + damage.min(bytes.len() - usize::try_from(whole).unwrap() - 1);
-            if damage % 2 == 0 { bytes.truncate(place) } else { bytes[place] ^= 0x55 }
+            if damage % 2 == 0 {
+                bytes.truncate(place)
+            } else {
+                bytes[place] ^= 0x55
+            }
             fs::write(&file, bytes).unwrap();
             assert_eq!(replayed(folder.path()), [r#"{app="x"} first {trace="first"}"#], "damage at {damage}");
         }
