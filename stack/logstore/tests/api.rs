@@ -1,5 +1,7 @@
 //! Pushes and queries over real HTTP.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::Write;
 
 use logstore::{Discovery, Limits, Options, Server};

@@ -4,6 +4,8 @@
 //! Each run pushes under its own `run` label. Answers are compared as texts: labels (without `run` and what Loki
 //! discovers by itself) and line or value, sorted.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 
 use logstore::{Options, Server};

@@ -1,5 +1,7 @@
 //! The binary as a child process: what it acknowledged survives its death.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

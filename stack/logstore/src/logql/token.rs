@@ -233,18 +233,18 @@ impl<'a> Lexer<'a> {
             number + more.unwrap_or(rest.len() - number)
         };
         let duration = extend(&['n', 'u', 'µ', 'm', 's', 'h', 'd', 'w', 'y']);
-        if duration > number {
-            if let Some(value) = unit::parse_duration(&rest[..duration]) {
-                self.at += duration;
-                return Some(Kind::Duration(value));
-            }
+        if duration > number
+            && let Some(value) = unit::parse_duration(&rest[..duration])
+        {
+            self.at += duration;
+            return Some(Kind::Duration(value));
         }
         let size = extend(&['B', 'i', 'k', 'K', 'M', 'G', 'T', 'P']);
-        if size > number {
-            if let Some(value) = unit::parse_bytes(&rest[..size]) {
-                self.at += size;
-                return Some(Kind::Bytes(value));
-            }
+        if size > number
+            && let Some(value) = unit::parse_bytes(&rest[..size])
+        {
+            self.at += size;
+            return Some(Kind::Bytes(value));
         }
         None
     }
