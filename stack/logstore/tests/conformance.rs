@@ -79,7 +79,7 @@ const LOGS: &[(&str, &[&str])] = &[
     ),
     (
         r#"{app="json"} | json who="user.name", first="tags[0]" | __error__="" | line_format "{{.who}}/{{.first}}" | keep who, first"#,
-        &[r#"{first="a",who="bob"} bob/a"#, r#"{who="ann"} ann/"#],
+        &[r#"{first="a",who="bob"} bob/a"#, r#"{first="",who="ann"} ann/"#],
     ),
     (r#"{app="json"} | json | size > 1KB | line_format "big" | keep app"#, &[r#"{app="json"} big"#]),
     (
@@ -90,14 +90,14 @@ const LOGS: &[(&str, &[&str])] = &[
         r#"{app="logfmt"} | logfmt | line_format "{{.msg}}|{{.dur}}|{{.tail}}" | keep app, flag"#,
         &[r#"{app="logfmt"} first "quoted"|1.5s|"#, r#"{app="logfmt"} second|250ms|x"#],
     ),
-    (r#"{app="logfmt"} | logfmt --keep-empty | keep flag, empty | line_format "x""#, &[r#"{} x"#, r#"{} x"#]),
+    (r#"{app="logfmt"} | logfmt --keep-empty | keep flag, empty | line_format "x""#, &[r#"{empty=""} x"#, r#"{flag=""} x"#]),
     (
         r#"{app="logfmt"} | logfmt --strict | __error__="LogfmtParserErr" | line_format "{{.msg}}" | keep app, msg | drop __error__, __error_details__"#,
         &[r#"{app="logfmt",msg="second"} second"#],
     ),
     (
         r#"{app="logfmt"} | logfmt m="msg", none | line_format "{{.m}}{{.none}}" | keep m, none"#,
-        &[r#"{m="first \"quoted\""} first "quoted""#, r#"{m="second"} second"#],
+        &[r#"{m="first \"quoted\"",none=""} first "quoted""#, r#"{m="second",none=""} second"#],
     ),
     (
         r#"{app="logfmt"} | logfmt | status > 100 | keep status | line_format "x" | drop __error_details__"#,

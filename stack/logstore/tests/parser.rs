@@ -49,6 +49,8 @@ const VALID: &[(&str, &str)] = &[
     ),
     (r#"1 + 2 * 3 ^ 2"#, "19"),
     (r#"2 ^ 3 ^ 2"#, "512"),
+    ("0x1.8p3 + 1e1", "22"),
+    (r#"0x1.8p3 + 1e1"#, "22"),
     (r#"vector(0) or vector(1)"#, "(vector(0) or vector(1))"),
     (
         r#"rate({a="x"}[1m]) / on (b) group_left (c) rate({a="y"}[1m])"#,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::line::{ERROR, ERROR_DETAILS, Line, LineError};
+use super::line::{ERROR, Line, LineError};
 use super::merge::StreamEntries;
 use super::stage::{self, Keep, Parsers};
 use super::{Budget, Direction, EvalError};
@@ -70,7 +70,7 @@ fn needs_labels(stage: &Stage) -> bool {
 pub(super) fn group(labels: &Labels, grouping: &Grouping) -> Labels {
     let wanted = grouping.mode == GroupingMode::By;
     let pairs = labels.pairs().iter().filter(|(name, _)| grouping.labels.iter().any(|l| **l == **name) == wanted);
-    Labels::new(pairs.cloned())
+    Labels::with_empty(pairs.cloned())
 }
 
 /// All numbers with `from < time <= to`.
@@ -112,10 +112,7 @@ fn refuse_errors(samples: &Samples) -> Result<(), EvalError> {
     let broken = samples.keys().filter_map(|labels| labels.get(ERROR).map(|error| (labels, error)));
     match broken.min() {
         None => Ok(()),
-        Some((labels, error)) => {
-            let plain = labels.iter().filter(|(name, _)| *name != ERROR && *name != ERROR_DETAILS);
-            Err(EvalError::Pipeline { error: error.to_owned(), series: Labels::new(plain) })
-        }
+        Some((labels, error)) => Err(EvalError::Pipeline { error: error.to_owned(), series: labels.clone() }),
     }
 }
 

@@ -173,11 +173,28 @@ pub(super) fn parse_float(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn parse_go_duration(text: &str) -> Result<Nanos, String> {
-    crate::logql::go_duration(text).ok_or_else(|| format!("time: invalid duration {text:?}"))
+    crate::logql::go_duration(text).ok_or_else(|| {
+        let number = |c: char| c.is_ascii_digit() || c == '.';
+        let rest = text.trim_start_matches(['-', '+']).trim_start_matches(number);
+        let unit = &rest[..rest.find(number).unwrap_or(rest.len())];
+        let begins = text.trim_start_matches(['-', '+']).starts_with(number);
+        match unit {
+            _ if !begins => format!("time: invalid duration {text:?}"),
+            "" => format!("time: missing unit in duration {text:?}"),
+            unit => format!("time: unknown unit {unit:?} in duration {text:?}"),
+        }
+    })
 }
 
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    parse_bytes(text).ok_or_else(|| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax"))
+    parse_bytes(text).ok_or_else(|| {
+        let (number, unit) =
+            text.split_at(text.bytes().take_while(|b| b.is_ascii_digit() || matches!(b, b'.' | b',')).count());
+        match number.replace(',', "").parse::<f64>() {
+            Err(_) => format!("strconv.ParseFloat: parsing {number:?}: invalid syntax"),
+            Ok(_) => format!("unhandled size name: {}", unit.trim().to_lowercase()),
+        }
+    })
 }
 
 // ---- parsers ----

@@ -5,7 +5,7 @@ use super::ast::{
     MatchingMode, Metric, MetricKind, Query, RangeAggregation, RangeOperator, Stage, Unwrap, VectorAggregation,
     VectorOperator,
 };
-use super::token::{Kind, Token, tokenize};
+use super::token::{Kind, Token, parse_number, tokenize};
 use super::{ParseError, re2};
 use crate::clock::Nanos;
 
@@ -223,7 +223,7 @@ impl<'a> Parser<'a> {
             _ => return Err(self.unexpected(expecting)),
         }
         let Kind::Number(text) = self.advance() else { unreachable!("just peeked") };
-        text.parse().map_err(|_| {
+        parse_number(&text).ok_or_else(|| {
             let reason = format!("strconv.ParseFloat: parsing {text:?}: invalid syntax");
             ParseError::semantic(at, format!("unable to parse literal as a float: {reason}"))
         })
@@ -324,7 +324,7 @@ impl<'a> Parser<'a> {
         let grouping = self.grouping()?;
         check_range(at, operator, parameter.as_deref(), &range, grouping.as_ref())?;
         let parameter = match parameter {
-            Some(text) => Some(text.parse().map_err(|_| {
+            Some(text) => Some(parse_number(&text).ok_or_else(|| {
                 let reason = format!("strconv.ParseFloat: parsing {text:?}: invalid syntax");
                 ParseError::semantic(at, format!("invalid parameter for operation {}: {reason}", operator.as_str()))
             })?),

@@ -189,6 +189,9 @@ impl Parser<'_> {
     fn regexp(&mut self, at: usize) -> Parsed<StageKind> {
         let text = self.string("STRING")?;
         let invalid = |e: String| ParseError::semantic(at, format!("invalid regexp parser: {e}"));
+        if let Some(name) = duplicate_capture(&text) {
+            return Err(invalid(format!("duplicate extracted label name '{name}'")));
+        }
         let regex = re2::compile(&text).map_err(invalid)?;
         if regex.capture_names().flatten().next().is_none() {
             return Err(invalid("at least one named capture must be supplied".to_owned()));
@@ -365,6 +368,21 @@ impl Parser<'_> {
         }
         Ok(Unwrap { at, label, conversion, filters })
     }
+}
+
+/// The name that two captures of a regex have.
+fn duplicate_capture(regex: &str) -> Option<&str> {
+    let mut seen = Vec::new();
+    for (at, _) in regex.match_indices("(?") {
+        let rest = &regex[at + 2..];
+        let inside = rest.strip_prefix("P<").or_else(|| rest.strip_prefix('<'));
+        let Some((name, _)) = inside.and_then(|inside| inside.split_once('>')) else { continue };
+        if seen.contains(&name) {
+            return Some(name);
+        }
+        seen.push(name);
+    }
+    None
 }
 
 /// What stands between two label filters.

@@ -99,7 +99,7 @@ impl<'a> Admission<'a> {
     }
 
     fn entry(&mut self, labels: &Labels, entry: PushEntry) -> Option<AcceptedEntry> {
-        let metadata = Labels::new(entry.metadata);
+        let metadata = Labels::with_empty(entry.metadata);
         let size = entry.line.len() + metadata.bytes();
         if let Err((reason, message)) = self.check(labels, entry.at, &entry.line, &metadata) {
             self.refuse(reason, 1, size, message);

@@ -76,7 +76,7 @@ pub(super) fn with_level(stream: &Labels, metadata: Labels, line: &str) -> Label
     }
     let labelled = |labels: &Labels| LEVEL_FIELDS.iter().find_map(|name| labels.get(name).map(str::to_owned));
     let level = labelled(stream).or_else(|| labelled(&metadata)).unwrap_or_else(|| of_line(line).to_owned());
-    Labels::new(metadata.iter().chain([(LEVEL, level.as_str())]))
+    Labels::with_empty(metadata.iter().chain([(LEVEL, level.as_str())]))
 }
 
 fn of_line(line: &str) -> &'static str {
