@@ -90,7 +90,10 @@ const LOGS: &[(&str, &[&str])] = &[
         r#"{app="logfmt"} | logfmt | line_format "{{.msg}}|{{.dur}}|{{.tail}}" | keep app, flag"#,
         &[r#"{app="logfmt"} first "quoted"|1.5s|"#, r#"{app="logfmt"} second|250ms|x"#],
     ),
-    (r#"{app="logfmt"} | logfmt --keep-empty | keep flag, empty | line_format "x""#, &[r#"{empty=""} x"#, r#"{flag=""} x"#]),
+    (
+        r#"{app="logfmt"} | logfmt --keep-empty | keep flag, empty | line_format "x""#,
+        &[r#"{empty=""} x"#, r#"{flag=""} x"#],
+    ),
     (
         r#"{app="logfmt"} | logfmt --strict | __error__="LogfmtParserErr" | line_format "{{.msg}}" | keep app, msg | drop __error__, __error_details__"#,
         &[r#"{app="logfmt",msg="second"} second"#],

@@ -2,6 +2,7 @@
 
 mod binary;
 mod budget;
+mod filter;
 mod function;
 mod json;
 mod line;

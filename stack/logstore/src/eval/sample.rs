@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::filter;
 use super::line::{ERROR, Line, LineError};
 use super::merge::StreamEntries;
 use super::stage::{self, Keep, Parsers};
@@ -132,16 +133,16 @@ fn value(aggregation: &RangeAggregation, line: &mut Line<'_>) -> Option<f64> {
 fn unwrapped(unwrap: &Unwrap, line: &mut Line<'_>) -> Option<f64> {
     let text = line.get(&unwrap.label).map(|(value, _)| value).filter(|value| !value.is_empty())?;
     let converted = match unwrap.conversion {
-        None => stage::parse_float(text),
-        Some(UnwrapConversion::Bytes) => stage::parse_size(text).map(|bytes| bytes as f64),
+        None => filter::parse_float(text),
+        Some(UnwrapConversion::Bytes) => filter::parse_size(text).map(|bytes| bytes as f64),
         Some(UnwrapConversion::Duration | UnwrapConversion::DurationSeconds) => {
-            stage::parse_go_duration(text).map(|nanos| nanos as f64 / 1e9)
+            filter::parse_go_duration(text).map(|nanos| nanos as f64 / 1e9)
         }
     };
     let value = converted.unwrap_or_else(|details| {
         line.fail(LineError::SampleExtraction, details);
         0.0
     });
-    let keep = unwrap.filters.iter().all(|filter: &LabelFilter| stage::label_filter(filter, line));
+    let keep = unwrap.filters.iter().all(|filter: &LabelFilter| filter::label_filter(filter, line));
     keep.then_some(value)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::ast::{
+use super::{
     Binary, Cardinality, Comparison, Grouping, GroupingMode, LabelFilter, LabelFormatSource, LineFilter, LineMatch,
     LineNeedle, LogQuery, Matcher, MatcherOperator, Matching, MatchingMode, Metric, MetricKind, NamedMatcher, Quantity,
     Query, RangeAggregation, Stage, StageKind, Unwrap, UnwrapConversion, VectorAggregation,
