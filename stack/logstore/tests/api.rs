@@ -255,7 +255,7 @@ async fn what_is_refused_is_named_and_counted_and_the_rest_is_stored_t49_t50() {
             now,
             "a line of more than twenty bytes",
             400,
-            "max entry size '20' bytes exceeded for stream '{app=\"x\", service_name=\"x\"}' while adding an entry with length '32' bytes",
+            "Max entry size '20' bytes exceeded for stream '{app=\"x\", service_name=\"x\"}' while adding an entry with length '32' bytes",
             "line_too_long",
         ),
         (json!({}), now, "x", 400, "error at least one label pair is required per stream", "missing_labels"),
@@ -284,7 +284,7 @@ async fn what_is_refused_is_named_and_counted_and_the_rest_is_stored_t49_t50() {
     assert_eq!(refused(json!({"app": "y"}), now, "y").await.status, 204);
     let third = refused(json!({"app": "z"}), now, "z").await;
     assert_eq!(third.status, 429);
-    assert!(third.text.starts_with("maximum active stream limit exceeded when trying to create stream {app=\"z\""));
+    assert!(third.text.starts_with("Maximum active stream limit exceeded when trying to create stream {app=\"z\""));
 }
 
 #[tokio::test]
@@ -296,7 +296,7 @@ async fn a_rate_limit_refuses_the_whole_push_and_counts_its_lines_t50() {
     let values = json!([[at.to_string(), long], [(at + 1).to_string(), long]]);
     let reply = loki.push(json!({"app": "x"}), values).await;
     assert_eq!(reply.status, 429);
-    assert!(reply.text.starts_with("ingestion rate limit exceeded for user fake (limit: 1000 bytes/sec) while attempting to ingest '2' lines totaling '1200' bytes"), "{}", reply.text);
+    assert!(reply.text.starts_with("Ingestion rate limit exceeded for user fake (limit: 1000 bytes/sec) while attempting to ingest '2' lines totaling '1200' bytes"), "{}", reply.text);
     assert_eq!(loki.metric("loki_discarded_samples_total{reason=\"rate_limited\"").await, 2.0);
     assert_eq!(loki.lines(r#"{app="x"}"#, at, at + 9, &[]).await, [""; 0]);
 }
@@ -533,4 +533,25 @@ async fn a_tail_sends_the_past_and_what_comes_each_once_t53() {
     assert_eq!(next().await, with(json!([(at + 5).to_string(), "newer"])));
     let refused = loki.get("/loki/api/v1/tail", &[("query", r#"rate({app="x"}[1m])"#.to_owned())]).await;
     assert_eq!(refused.status, 400);
+}
+
+#[tokio::test]
+async fn a_query_that_would_take_too_much_memory_is_refused_with_a_reason() {
+    let loki = Loki::plain().await;
+    let at = base();
+    let streams: Vec<_> = (0..500)
+        .map(|n| json!({"stream": {"app": "x", "n": n.to_string()}, "values": [[at.to_string(), "a"]]}))
+        .collect();
+    assert_eq!(loki.push_body(json!({"streams": streams})).await.status, 204);
+    let query = r#"max(count_over_time({app="x"}[1d]))"#;
+    let reply = loki.range(query, at, at + 10_000 * SECOND, &[("step", "1")]).await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.text.starts_with("logstore does not hold more than 4000000 points"), "{}", reply.text);
+    let reply = loki.range(r#"sum(count_over_time({app="x"}[1d]))"#, at, at + 10_000 * SECOND, &[("step", "1")]).await;
+    assert_eq!(reply.result()[0]["values"][0][1], "500");
+    let reply = loki.instant(r#"count_over_time({app=~"x|y"}[1d]) or count_over_time({n="1"}[1d])"#, at).await;
+    assert_eq!(reply.result().as_array().unwrap().len(), 500);
+    loki.push_lines(json!({"app": "x", "n": "last"}), &[(at, "a")]).await;
+    let reply = loki.instant(r#"count_over_time({app="x"}[1d])"#, at).await;
+    assert_eq!((reply.status, reply.text.contains("(500) reached for a single query")), (400, true), "{}", reply.text);
 }

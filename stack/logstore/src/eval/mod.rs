@@ -119,6 +119,12 @@ pub enum EvalError {
     /// Too many series.
     #[error("maximum of series ({0}) reached for a single query")]
     TooManySeries(usize),
+    /// More numbers on the way to the answer than memory should hold.
+    #[error(
+        "logstore does not hold more than {0} points for one query; ask for fewer steps, a shorter time or fewer series \
+         (sum by fewer labels)"
+    )]
+    TooManyPoints(usize),
     /// Series of both sides of an operator do not find each other as they must.
     #[error("{0}")]
     Matching(String),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -26,7 +27,9 @@ pub(super) async fn push(State(app): State<App>, headers: HeaderMap, body: Body)
         if e.is::<http_body_util::LengthLimitError>() { too_large() } else { Failure::bad(e.to_string()) }
     })?;
     let bytes = collected.to_bytes();
+    let permit = Arc::clone(&app.pushes).acquire_owned().await.expect("the semaphore is never closed");
     let task = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
         let streams = decode(&headers, &bytes, limit)?;
         app.store.push(streams).map_err(Failure::from)
     });
