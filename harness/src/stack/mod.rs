@@ -8,6 +8,7 @@
 //! * [`notice`] is what the stack tells while it works.
 
 pub mod debian;
+pub mod docker;
 pub mod doctor;
 pub mod journal;
 pub mod local;

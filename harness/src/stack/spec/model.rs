@@ -407,9 +407,15 @@ impl TryFrom<RawCall> for Call {
         ];
         let mut given = methods.into_iter().filter_map(|(method, url)| Some((method, url?)));
         match (given.next(), given.next()) {
-            (Some((method, url)), None) => {
-                Ok(Self { method, url, json: raw.json, status: raw.status, contains: raw.contains, active: raw.active, hits: raw.hits })
-            }
+            (Some((method, url)), None) => Ok(Self {
+                method,
+                url,
+                json: raw.json,
+                status: raw.status,
+                contains: raw.contains,
+                active: raw.active,
+                hits: raw.hits,
+            }),
             _ => Err("a request has exactly one of `get`, `post`, `put`, `patch`, `delete`"),
         }
     }
