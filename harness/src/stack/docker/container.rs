@@ -14,7 +14,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, InspectContainerOptions, KillContainerOptions,
-    StartContainerOptions, WaitContainerOptions,
+    StartContainerOptions, TopOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
 
@@ -212,17 +212,29 @@ impl Engine {
         })
     }
 
+    /// Halts it: a single process with `SIGSTOP`, as a local one, several at once with the freezer.
     pub(in crate::stack) async fn pause(&self, container: &Container) -> Result<(), EngineError> {
         let name = &container.name;
+        let top =
+            bounded(&format!("list processes of {name}"), self.docker.top_processes(name, None::<TopOptions>)).await?;
+        if top.processes.is_some_and(|processes| processes.len() == 1) {
+            return self.kill(container, "SIGSTOP").await;
+        }
         bounded(&format!("pause container {name}"), self.docker.pause_container(name)).await
     }
 
+    /// Lets it go on, however it was halted.
     pub(in crate::stack) async fn resume(&self, container: &Container) -> Result<(), EngineError> {
         let name = &container.name;
-        bounded(&format!("unpause container {name}"), self.docker.unpause_container(name)).await
+        let inspected = self.docker.inspect_container(name, None::<InspectContainerOptions>);
+        let state = bounded(&format!("inspect container {name}"), inspected).await?.state;
+        if state.and_then(|state| state.paused).unwrap_or(false) {
+            bounded(&format!("unpause container {name}"), self.docker.unpause_container(name)).await?;
+        }
+        self.kill(container, "SIGCONT").await
     }
 
-    /// Sends a signal, `SIGTERM` or `SIGKILL`; to a container that has ended, nothing.
+    /// Sends a signal by its name, `SIGTERM`; to a container that has ended, nothing.
     pub(in crate::stack) async fn kill(&self, container: &Container, signal: &str) -> Result<(), EngineError> {
         let options = KillContainerOptions { signal: signal.to_owned() };
         let killed = self.docker.kill_container(&container.name, Some(options));

@@ -209,7 +209,7 @@ fn reference(image: &Image) -> Option<String> {
 fn official(image: &Image, reference: String) -> Resolved {
     let pinned = if image.digest.is_some() { "" } else { " (unpinned)" };
     Resolved {
-        entrypoint: image.entrypoint.clone(),
+        entrypoint: entrypoint(image),
         source: format!("image {reference}{pinned}"),
         version: image.tag.clone().unwrap_or_else(|| "unknown".to_owned()),
         reference,
@@ -226,8 +226,13 @@ fn packages(component: &Component, image: &Image) -> Vec<String> {
 /// The program's path in an image made from Debian packages, without the leading slash.
 fn program(component: &Component, image: &Image, package: &str) -> String {
     let of_debian = component.debian.as_ref().and_then(|debian| debian.binary.clone());
-    let of_image = image.name.is_none().then(|| image.entrypoint.clone()).flatten();
-    of_image.or(of_debian).map_or_else(|| format!("usr/bin/{package}"), |path| path.trim_start_matches('/').to_owned())
+    let path = entrypoint(image).or(of_debian).unwrap_or_else(|| format!("usr/bin/{package}"));
+    path.trim_start_matches('/').to_owned()
+}
+
+/// What the stack file says about the program.
+fn entrypoint(image: &Image) -> Option<String> {
+    image.command.first().map(ToString::to_string).or_else(|| image.entrypoint.clone())
 }
 
 fn hash(packages: &[String]) -> u64 {

@@ -27,6 +27,8 @@ pub const COMPONENT_LABEL: &str = "harness.component";
 
 /// For any one call.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For containers that the engine is still creating for a harness that is gone.
+const LATECOMERS: Duration = Duration::from_secs(2);
 /// For finding out whether there is an engine at all.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
@@ -133,14 +135,15 @@ impl Engine {
         (done.removed, done.left)
     }
 
-    /// The names of a run's containers, also of those that ended.
-    async fn containers(&self, run: &str) -> Result<Vec<String>, EngineError> {
+    /// The ids of a run's containers, also of those that ended.
+    pub(super) async fn containers(&self, run: &str) -> Result<Vec<String>, EngineError> {
         let options = ListContainersOptions { all: true, filters: Some(of_run(run)), ..Default::default() };
         let found = bounded("list containers", self.docker.list_containers(Some(options))).await?;
         Ok(found.into_iter().filter_map(|container| container.id).collect())
     }
 
-    async fn networks(&self, run: &str) -> Result<Vec<String>, EngineError> {
+    /// The ids of a run's networks.
+    pub(super) async fn networks(&self, run: &str) -> Result<Vec<String>, EngineError> {
         let options = ListNetworksOptions { filters: Some(of_run(run)), ..Default::default() };
         let found = bounded("list networks", self.docker.list_networks(Some(options))).await?;
         Ok(found.into_iter().filter_map(|network| network.id).collect())
@@ -166,7 +169,12 @@ pub(super) fn clean_blocking(run: &str) -> (Vec<String>, Vec<Leftover>) {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
         runtime.block_on(async {
             let engine = Engine::connect().await.map_err(|error| error.to_string())?;
-            Ok(engine.clean(run).await)
+            let (mut removed, _) = engine.clean(run).await;
+            // what a killed harness had asked for may still come into being, and keep its network from going
+            tokio::time::sleep(LATECOMERS).await;
+            let (more, left) = engine.clean(run).await;
+            removed.extend(more);
+            Ok((removed, left))
         })
     };
     // a thread of its own: the caller may be inside a runtime

@@ -5,6 +5,7 @@
 //! [`Running`] while it runs.
 
 mod allocation;
+mod contain;
 mod contained;
 mod error;
 mod log;

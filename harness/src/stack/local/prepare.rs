@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::contain::Contained;
 use crate::clock;
 use crate::stack::debian::{Debian, DebianError, Fetch};
-use crate::stack::docker::{Engine, Recipe, Resolved};
+use crate::stack::docker::Engine;
 use crate::stack::notice::{Fact, Notices};
 use crate::stack::place::Places;
 use crate::stack::process::RUN_MARK;
@@ -24,7 +25,7 @@ use crate::stack::spec::{Component, DebianPackage, Placeholder, Spec, Template};
 const VERSION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the harness's own commands come from.
-const EMBEDDED: &str = "this harness";
+pub(super) const EMBEDDED: &str = "this harness";
 
 /// Whether build commands are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,21 +98,10 @@ pub enum PrepareError {
 pub struct Prepared {
     pub(super) spec: Arc<Spec>,
     pub(super) harness: PathBuf,
-    located: BTreeMap<String, Located>,
-    missing: BTreeMap<String, String>,
+    pub(super) located: BTreeMap<String, Located>,
+    pub(super) missing: BTreeMap<String, String>,
     pub(super) engine: Option<Engine>,
     pub(super) contained: BTreeMap<String, Contained>,
-}
-
-/// How a component is run in a container.
-#[derive(Clone, Debug)]
-pub(super) struct Contained {
-    /// The image, as the engine knows it.
-    pub(super) image: String,
-    /// The program in it, where it is not the image's own.
-    pub(super) entrypoint: Option<String>,
-    /// A program of the host's that is shown to the container at `entrypoint`.
-    pub(super) program: Option<PathBuf>,
 }
 
 impl Prepared {
@@ -142,81 +132,6 @@ impl Prepared {
         }
         let (harness, contained) = (wanted.harness.clone(), BTreeMap::new());
         Ok(Self { spec, harness, located, missing, engine: None, contained })
-    }
-
-    /// The same for containers: builds, and pulls or makes every component's image.
-    ///
-    /// # Errors
-    /// When a build command fails.
-    pub async fn in_containers(
-        spec: Arc<Spec>,
-        session: &Session,
-        wanted: &Wanted,
-        engine: Engine,
-        notices: &Notices,
-    ) -> Result<Self, PrepareError> {
-        let mut prepared = Self {
-            harness: wanted.harness.clone(),
-            located: BTreeMap::new(),
-            missing: BTreeMap::new(),
-            engine: Some(engine.clone()),
-            contained: BTreeMap::new(),
-            spec: Arc::clone(&spec),
-        };
-        let recipe = Recipe { engine: &engine, session, places: &wanted.places, notices };
-        for (name, component) in &spec.components {
-            if component.optional && !wanted.required.contains(name) {
-                prepared.missing.insert(name.clone(), "it is optional, and no scenario requires it".to_owned());
-                continue;
-            }
-            if let (Build::Run, Some(command)) = (wanted.build, &component.build) {
-                build(&spec.root, session.run(), name, command, notices).await?;
-            }
-            prepared.contain(name, component, &recipe).await;
-        }
-        Ok(prepared)
-    }
-
-    /// The component's image, else a program of the host's in an image with nothing but a libc.
-    async fn contain(&mut self, name: &str, component: &Component, recipe: &Recipe<'_>) {
-        let mounted = |program: PathBuf, command: &[Template], source: &str, base: Resolved| {
-            let entrypoint = Some(format!("/{}", if source == EMBEDDED { "harness" } else { "program" }));
-            let contained = Contained { image: base.reference, entrypoint, program: Some(program) };
-            (contained, arguments(component, command), format!("{source}, in an image made here"), "unknown".to_owned())
-        };
-        let resolved = match recipe.resolve(name, component).await {
-            Ok(resolved) => {
-                let contained = Contained { image: resolved.reference, entrypoint: resolved.entrypoint, program: None };
-                Ok((contained, arguments(component, &component.command), resolved.source, resolved.version))
-            }
-            Err(error) => match (self.own_program(component), recipe.base().await) {
-                (Some((program, command, source)), Ok(base)) => Ok(mounted(program, command, source, base)),
-                (Some(_), Err(base)) => Err(format!("the harness failed to {base}")),
-                (None, _) => Err(format!("the harness failed to {error}")),
-            },
-        };
-        match resolved {
-            Ok((contained, arguments, source, version)) => {
-                let program = contained.entrypoint.clone().unwrap_or_default().into();
-                let located = Located { program, arguments, source, version, libraries: Vec::new(), root: None };
-                self.located.insert(name.to_owned(), located);
-                self.contained.insert(name.to_owned(), contained);
-            }
-            Err(reason) => drop(self.missing.insert(name.to_owned(), reason)),
-        }
-    }
-
-    /// A program that was built here, or the harness itself, with the command that runs it.
-    fn own_program<'a>(&self, component: &'a Component) -> Option<(PathBuf, &'a [Template], &'static str)> {
-        let commands = std::iter::once(&component.command).chain(&component.alternatives);
-        commands.filter(|command| !command.is_empty()).find_map(|command| {
-            let name = command.first()?.to_string();
-            if command.first().is_some_and(is_embedded) {
-                return Some((self.harness.clone(), command.as_slice(), EMBEDDED));
-            }
-            let built = self.spec.root.join(&name);
-            (name.contains('/') && is_program(&built)).then_some((built, command.as_slice(), "built here"))
-        })
     }
 
     /// The container engine the stack runs in, if it does.
@@ -273,7 +188,7 @@ fn to_be_fetched(spec: &Spec, required: &BTreeSet<String>) -> BTreeSet<String> {
     wanted.map(|(name, _)| name.clone()).collect()
 }
 
-async fn build(
+pub(super) async fn build(
     root: &Path,
     run: &str,
     component: &str,
@@ -419,12 +334,12 @@ impl Finder<'_> {
     }
 }
 
-fn arguments(component: &Component, command: &[Template]) -> Vec<Template> {
+pub(super) fn arguments(component: &Component, command: &[Template]) -> Vec<Template> {
     command.iter().skip(1).chain(&component.args).cloned().collect()
 }
 
 /// Whether a command runs the harness itself.
-fn is_embedded(program: &Template) -> bool {
+pub(super) fn is_embedded(program: &Template) -> bool {
     program.placeholders().eq([&Placeholder::Harness])
 }
 
@@ -460,7 +375,7 @@ fn find_in(path: &OsStr, name: &str) -> Option<PathBuf> {
         .find(|p| is_program(p))
 }
 
-fn is_program(path: &Path) -> bool {
+pub(super) fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

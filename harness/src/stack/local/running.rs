@@ -18,7 +18,7 @@ use super::supervisor::{Launch, Process, is_empty};
 use crate::clock;
 use crate::stack::journal::Entry;
 use crate::stack::notice::{Fact, Notices};
-use crate::stack::process::{self, Identity, PART_MARK};
+use crate::stack::process::{self, Belonging, Identity, PART_MARK, Usage};
 use crate::stack::ready::{self, Condition};
 use crate::stack::session::{Leftover, Session};
 use crate::stack::spec::{Component, ReadyCondition};
@@ -281,6 +281,18 @@ impl Running {
     #[must_use]
     pub fn identity(&self, name: &str) -> Option<Identity> {
         self.process(name).filter(|process| process.status().is_none())?.identity
+    }
+
+    /// What every running component uses, from one look at `/proc` (a few milliseconds; call it where blocking is fine).
+    #[must_use]
+    pub fn usage(&self) -> BTreeMap<String, Usage> {
+        let inside = self.allocation.inside().is_some();
+        let belonging = |identity| if inside { Belonging::ControlGroup(identity) } else { Belonging::Group(identity) };
+        let components = self.allocation.components();
+        let running: Vec<(&str, Identity)> = components.filter_map(|name| Some((name, self.identity(name)?))).collect();
+        let belongings: Vec<Belonging> = running.iter().map(|(_, identity)| belonging(*identity)).collect();
+        let names = running.into_iter().map(|(name, _)| name.to_owned());
+        names.zip(process::usage(&belongings)).collect()
     }
 
     /// Stops a component's group with `SIGSTOP`, or freezes its container: it keeps its connections and answers nothing.

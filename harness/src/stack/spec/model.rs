@@ -218,6 +218,9 @@ pub struct Image {
     pub debian: Vec<String>,
     /// The program's path in the image; the arguments are those of `command`.
     pub entrypoint: Option<String>,
+    /// Program and arguments in a container, instead of `entrypoint` and `command`.
+    #[serde(default)]
+    pub command: Vec<Template>,
     /// The user to run as: `uid` or `uid:gid`.
     pub user: Option<String>,
     /// The working folder.
