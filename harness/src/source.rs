@@ -37,6 +37,41 @@ impl Location {
     }
 }
 
+/// A text with its line starts, for many locations in one text; [`Location::of`] reads the text from its start each time.
+#[derive(Clone, Debug)]
+pub struct LineIndex<'t> {
+    file: &'t str,
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> LineIndex<'t> {
+    /// Reads the text once.
+    #[must_use]
+    pub fn new(file: &'t str, text: &'t str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { file, text, starts }
+    }
+
+    /// The location of a byte offset; an offset beyond the end is the end.
+    #[must_use]
+    pub fn locate(&self, offset: usize) -> Location {
+        let offset = offset.min(self.text.len());
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts[line - 1];
+        let mut end = offset;
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let column = self.text[start..end].chars().count() + 1;
+        Location {
+            file: self.file.to_owned(),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
@@ -54,5 +89,15 @@ mod tests {
         assert_eq!(Location::of("f", text, text.find('=').unwrap()).to_string(), "f:1:3");
         assert_eq!(Location::of("f", text, text.rfind('=').unwrap()).to_string(), "f:2:3");
         assert_eq!(Location::of("f", text, 999).to_string(), "f:3:1");
+    }
+
+    #[test]
+    fn an_index_finds_the_same_places() {
+        for text in ["", "a = 1\nü = 2\n", "\n\n", "ü\r\nü"] {
+            let index = LineIndex::new("f", text);
+            for offset in 0..text.len() + 2 {
+                assert_eq!(index.locate(offset), Location::of("f", text, offset), "{text:?} at {offset}");
+            }
+        }
     }
 }

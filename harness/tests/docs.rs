@@ -1,6 +1,8 @@
 //! The reference parts of the guides are generated from the code, and the guides' examples are read.
 //! `UPDATE_DOCS=1 cargo test -p harness --test docs` rewrites the parts between the markers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its own functions too")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! What authors see: every file in `tests/fixtures/lint` is read and linted, and the text beside it is what comes out.
 //! `UPDATE_GOLDEN=1 cargo test -p harness --test lint_golden` rewrites the texts; read the difference before you commit it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its own functions too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +10,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use harness::scenario::render::{Colour, render};
-use harness::scenario::surroundings::{AlertBounds, AlertRule, Component, Link, Span};
-use harness::scenario::{Surroundings, lint, load_text};
+use harness::scenario::surroundings::{AlertBounds, AlertRule, Between, Component, Link};
+use harness::scenario::{Code, Severity, Surroundings, deny_warnings, lint, load_text, template};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/lint")
@@ -35,7 +37,7 @@ fn minutes(minutes: u64) -> Duration {
 }
 
 fn bounds() -> AlertBounds {
-    let span = |floor, ceiling, arithmetic: &str| Some(Span { floor, ceiling, arithmetic: arithmetic.to_owned() });
+    let span = |floor, ceiling, arithmetic: &str| Some(Between { floor, ceiling, arithmetic: arithmetic.to_owned() });
     AlertBounds {
         fires: span(minutes(5), Duration::from_secs(330), "scrape 15s + evaluation 15s + for 5m"),
         notified: span(Duration::from_secs(330), minutes(6), "scrape 15s + evaluation 15s + for 5m + group_wait 30s"),
@@ -141,6 +143,21 @@ fn clean_fixtures_are_clean_and_the_others_are_not() {
         let verdict = verdict(&path);
         assert_eq!(verdict.is_empty(), clean, "{}: {verdict}", path.display());
     }
+}
+
+#[test]
+fn the_template_for_a_new_scenario_is_clean() {
+    let mut loaded = load_text("new.toml", &template("my-drill")).unwrap();
+    loaded.file = PROJECT.path().join("scenarios/new.toml").display().to_string();
+    assert_eq!(lint(&loaded, &surroundings()), []);
+}
+
+#[test]
+fn a_shipped_scenario_states_its_intent() {
+    let text = fs::read_to_string(folder().join("no-intent.toml")).unwrap();
+    let found = deny_warnings(lint(&load_text("no-intent.toml", &text).unwrap(), &surroundings()));
+    assert!(found.iter().any(|diagnostic| diagnostic.code == Code::NoIntent));
+    assert!(found.iter().all(|diagnostic| diagnostic.severity == Severity::Error));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Reads alerts back out of the text that Alertmanager's default templates write (`Labels: … Annotations: … Source: …`),
 //! for the kinds that carry no structure. A custom template yields no alerts here, and title and text still stand.
 
+use std::collections::BTreeMap;
+
 use super::message::{MessageAlert, Status};
 
 /// What the lines being read belong to.
@@ -45,7 +47,7 @@ pub(super) fn read_status(title: &str, text: &str) -> Status {
 
 impl Reader {
     fn read_line(&mut self, line: &str) {
-        match line.trim().trim_end_matches(':') {
+        match line.trim().trim_start_matches("# ").trim_end_matches(':') {
             "Labels" => {
                 self.close();
                 self.section = Section::Labels;
@@ -59,9 +61,20 @@ impl Reader {
         }
     }
 
+    /// Blank lines before a heading belong to the template, not to the last value.
     fn enter(&mut self, section: Section) {
+        let last_key = self.last_key.take();
+        if let Some(value) = last_key.and_then(|key| self.values().get_mut(&key)) {
+            value.truncate(value.trim_end_matches('\n').len());
+        }
         self.section = section;
-        self.last_key = None;
+    }
+
+    const fn values(&mut self) -> &mut BTreeMap<String, String> {
+        match self.section {
+            Section::Annotations => &mut self.alert.annotations,
+            _ => &mut self.alert.labels,
+        }
     }
 
     fn head(&mut self, status: Status) {
@@ -73,17 +86,13 @@ impl Reader {
     fn read_pair(&mut self, line: &str) {
         let pair = line.trim_start().strip_prefix("- ").unwrap_or(line).split_once(" = ");
         let pair = pair.map(|(key, value)| (key.trim(), value)).filter(|(key, _)| is_name(key));
-        let values = match self.section {
-            Section::Annotations => &mut self.alert.annotations,
-            _ => &mut self.alert.labels,
-        };
-        match (pair, &self.last_key) {
+        match (pair, self.last_key.clone()) {
             (Some((key, value)), _) => {
-                values.insert(key.to_owned(), value.to_owned());
+                self.values().insert(key.to_owned(), value.to_owned());
                 self.last_key = Some(key.to_owned());
             }
             (None, Some(key)) => {
-                let value = values.entry(key.clone()).or_default();
+                let value = self.values().entry(key).or_default();
                 value.push('\n');
                 value.push_str(line);
             }

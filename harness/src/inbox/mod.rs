@@ -3,7 +3,8 @@
 //! `run` starts one [`Inbox`] for a run, writes its addresses into the copy of `alertmanager.yml`, and reads
 //! [`Message`]s from the channel; `expect` judges them. Each receiver's integration has a random path of its own, other
 //! paths are 404 (X27); for mail each has a port of its own. A receiver can be told to refuse, delay or hang while a fault
-//! on it lasts. The inbox answers first and hands the message over after (T38).
+//! on it lasts. The message is handed over when the answer
+//! is decided, without waiting for whoever reads it (T38).
 
 mod kind;
 mod listing;

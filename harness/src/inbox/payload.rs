@@ -133,8 +133,8 @@ fn read_slack(document: &Value) -> Content {
     let mut status = read_status(&title, &text);
     if status == Status::Unknown {
         status = match attachments.first().map(|attachment| text_at(attachment, "/color")).as_deref() {
-            Some("danger") => Status::Firing,
-            Some("good") => Status::Resolved,
+            Some("danger" | "red") => Status::Firing,
+            Some("good" | "green") => Status::Resolved,
             _ => Status::Unknown,
         };
     }

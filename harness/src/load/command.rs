@@ -72,11 +72,20 @@ pub enum Pace {
         ramp: Duration,
         /// How arrivals are spread.
         arrivals: Arrivals,
-        /// Beyond, arrivals are dropped and counted; by default rate × timeout, at most 10,000.
+        /// Beyond, arrivals are dropped and counted; by default [`Model::usual_max_in_flight`].
         max_in_flight: Option<usize>,
     },
     /// So many connections at full speed (the closed model).
     Connections(usize),
+    /// So many virtual users, each with a pause behind every answer (the closed model).
+    Users {
+        /// How many.
+        count: usize,
+        /// The time within which they begin.
+        ramp: Duration,
+        /// The pause.
+        think: Duration,
+    },
 }
 
 /// Why a load could not be run.
@@ -103,20 +112,12 @@ pub async fn run(
 ) -> Result<Summary, LoadError> {
     let mut handle = start(spec(options)?, clock)?;
     let mut interrupted = std::pin::pin!(interrupted);
-    let end = handle.started_at() + options.lasts;
+    let mut finished = std::pin::pin!(handle.finished());
     let drain = loop {
         tokio::select! {
-            second = handle.samples().recv() => match second {
-                Some(second) => {
-                    progress(&second);
-                    let over = second.second + Duration::from_secs(1) >= end;
-                    if over && second.in_flight == 0 {
-                        break options.timeout;
-                    }
-                }
-                // the engine has ended; `stop` tells why
-                None => break Duration::ZERO,
-            },
+            biased;
+            Some(second) = handle.samples().recv() => progress(&second),
+            () = &mut finished => break options.timeout,
             () = &mut interrupted => break Duration::ZERO,
         }
     };
@@ -128,6 +129,7 @@ fn spec(options: &Options) -> Result<Spec, LoadError> {
     let target = Target::resolve(base, options.reach)?;
     let model = match options.pace {
         Pace::Connections(count) => Model::Connections { count },
+        Pace::Users { count, ramp, think } => Model::Users { count, ramp, think },
         Pace::Rate { rate, ramp, arrivals, max_in_flight } => Model::Open {
             stages: vec![Stage { from: if ramp.is_zero() { rate } else { 0.0 }, to: rate, over: ramp }],
             arrivals,
@@ -251,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn the_default_limit_of_requests_in_flight_is_rate_times_timeout_l05() {
-        assert_eq!(Model::usual_max_in_flight(200.0, Duration::from_secs(2)), 400);
-        assert_eq!(Model::usual_max_in_flight(0.5, Duration::from_secs(2)), 10);
+    fn the_default_limit_of_requests_in_flight_is_rate_times_timeout_and_a_tenth_l05() {
+        assert_eq!(Model::usual_max_in_flight(200.0, Duration::from_secs(2)), 450);
+        assert_eq!(Model::usual_max_in_flight(0.5, Duration::from_secs(2)), 20);
         assert_eq!(Model::usual_max_in_flight(20_000.0, Duration::from_secs(10)), 10_000);
     }
 }

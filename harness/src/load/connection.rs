@@ -38,6 +38,8 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange {
     pub(super) request: usize,
+    /// The visit it is a step of.
+    pub(super) visit: Option<usize>,
     pub(super) intended: Duration,
     pub(super) started: Duration,
 }

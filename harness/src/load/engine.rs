@@ -4,54 +4,31 @@
 //! A turn of its loop handles socket events first and due requests second, so that a request that is due finds the
 //! connections that have just become idle.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
-use tokio::sync::{mpsc::UnboundedSender, oneshot, watch as watched};
+use tokio::sync::oneshot;
 
 use super::connection::{Advance, Exchange};
+use super::control::{Command, Stage, Wiring};
 use super::deadline::Deadlines;
 use super::ledger::{ErrorClass, Key, Ledger, Status};
-use super::pacer::{End, Pacer};
+use super::pacer::{End, Next, Pacer};
 use super::poller::{Events, Poller, Woken};
 use super::pool::Pool;
 use super::recorder::{Ended, Recorder};
 use super::response::{Body, Done, Reuse};
 use super::spec::{Model, Spec, SpecError};
 use super::summary::{Second, Summary, Window};
+use super::visit::Visits;
 use super::watch::{Pacing, Watch};
-use super::workload::{self, Workload};
+use super::workload::{self, Pick, Workload};
 use crate::clock::{self, Clock, Stamp};
 
 /// So many overdue requests are sent before answers are looked at again.
 const BURST: usize = 64;
 const SCRATCH: usize = 64 * 1024;
-
-/// What the handle asks for.
-#[derive(Debug)]
-pub(super) enum Command {
-    Factor(f64),
-    Snapshot(oneshot::Sender<Summary>),
-    Stop { drain: Duration, reply: oneshot::Sender<Summary> },
-    Abandon,
-}
-
-/// How a load that was started stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    Running,
-    /// The arrivals have ended by themselves, and every request too.
-    Over,
-}
-
-/// Where the engine listens and reports.
-#[derive(Debug)]
-pub(super) struct Wiring {
-    pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) seconds: UnboundedSender<Second>,
-    pub(super) stage: watched::Sender<Stage>,
-}
 
 /// The stop that was asked for.
 #[derive(Debug)]
@@ -74,6 +51,7 @@ pub(super) struct Engine {
     pool: Pool,
     deadlines: Deadlines,
     workload: Workload,
+    visits: Visits,
     pacer: Pacer,
     recorder: Recorder,
     watch: Watch,
@@ -90,7 +68,7 @@ impl Engine {
     pub(super) fn new(spec: &Spec, workload: Workload, poller: Poller, wiring: Wiring, clock: Clock) -> Self {
         let origin = clock::instant();
         let pacing = match spec.model {
-            Model::Open { .. } => Pacing::Paced,
+            Model::Open { .. } | Model::Users { .. } => Pacing::Paced,
             Model::Connections { .. } => Pacing::FullSpeed,
         };
         Self {
@@ -99,14 +77,15 @@ impl Engine {
             lasts: spec.lasts,
             origin,
             started_at: clock.stamp(origin),
-            names: spec.requests.iter().map(|request| request.name.clone()).collect(),
+            names: spec.templates().map(|request| request.name.clone()).collect(),
             keys: workload::keys(spec),
             poller,
             pool: Pool::new(spec.target.address()),
             deadlines: Deadlines::default(),
             workload,
+            visits: Visits::default(),
             pacer: Pacer::new(spec),
-            recorder: Recorder::new(spec.requests.len()),
+            recorder: Recorder::new(spec.templates().count()),
             watch: Watch::new(pacing, spec.lag_limit),
             wiring,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
@@ -129,8 +108,8 @@ impl Engine {
         let mut events = Events::new();
         loop {
             let now = self.now();
-            let backlog = self.send_due(now);
             self.expire(now);
+            let backlog = self.send_due(now);
             self.tell_stage(now);
             if self.is_stopped(now) {
                 self.finish(now);
@@ -165,19 +144,30 @@ impl Engine {
                 continue;
             }
             match self.pacer.take(now) {
-                Some(intended) => self.begin(intended),
+                Some((intended, next)) => self.begin(intended, next),
                 None => return Backlog::Nothing,
             }
         }
         Backlog::More
     }
 
-    fn begin(&mut self, intended: Duration) {
-        let request = self.workload.pick();
+    fn begin(&mut self, intended: Duration, next: Next) {
+        let visit = match next {
+            Next::Step(visit) => Ok(visit),
+            Next::Fresh => match self.workload.pick() {
+                Pick::Request(request) => Err(request),
+                Pick::Journey(journey, captures) => Ok(self.visits.begin(journey, captures)),
+            },
+        };
+        let (request, visit) = match visit {
+            Ok(visit) => (self.visits.request(visit, &self.workload), Some(visit)),
+            Err(request) => (request, None),
+        };
         if !self.pacer.admits(self.in_flight) {
+            visit.into_iter().for_each(|visit| self.visits.end(visit));
             return self.recorder.dropped(request, intended);
         }
-        let exchange = Exchange { request, intended, started: self.now().max(intended) };
+        let exchange = Exchange { request, visit, intended, started: self.now().max(intended) };
         self.recorder.started(request, intended, exchange.started);
         self.sent += 1;
         self.in_flight += 1;
@@ -190,9 +180,10 @@ impl Engine {
     fn send(&mut self, index: usize, exchange: Exchange) {
         self.deadlines.push(index);
         let connection = self.pool.get(index);
-        self.workload.write(exchange.request, self.sent, connection.request_buffer());
+        let captured = exchange.visit.map_or(&[][..], |visit| self.visits.captured(visit));
+        self.workload.write(exchange.request, self.sent, captured, connection.request_buffer());
         let request = self.workload.request(exchange.request);
-        let body = if request.checks.read_body() { Body::Keep } else { Body::Discard };
+        let body = if request.read_body() { Body::Keep } else { Body::Discard };
         let advance = connection.send(exchange, request.answer, body);
         self.follow(index, advance);
     }
@@ -219,20 +210,30 @@ impl Engine {
     fn answered(&mut self, index: usize, done: Done) {
         let connection = self.pool.get(index);
         let exchange = connection.exchange.expect("only a request in flight is answered");
-        let checks = &self.workload.request(exchange.request).checks;
-        let error = if !checks.accept_status(done.status) {
+        let request = self.workload.request(exchange.request);
+        let error = if !request.checks.accept_status(done.status) {
             Some(ErrorClass::Status)
-        } else if checks.read_body() && !checks.accept_body(connection.body()) {
-            Some(ErrorClass::Check)
+        } else if request.read_body() {
+            let captured = request.checks.accept_body(connection.body()).then(|| request.captured(connection.body()));
+            match (captured.flatten(), exchange.visit) {
+                (Some(captured), Some(visit)) => self.visits.keep(visit, captured),
+                (Some(_), None) => {}
+                (None, _) => return self.finish_answer(index, done, &exchange, Some(ErrorClass::Check)),
+            }
+            None
         } else {
             None
         };
+        self.finish_answer(index, done, &exchange, error);
+    }
+
+    fn finish_answer(&mut self, index: usize, done: Done, exchange: &Exchange, error: Option<ErrorClass>) {
         self.deadlines.remove(index);
         match done.reuse {
             Reuse::Keep => self.pool.release(index),
             Reuse::Close => self.pool.close(index),
         }
-        self.record(&exchange, Status::Code(done.status), error);
+        self.record(exchange, Status::Code(done.status), error);
     }
 
     /// Closes a connection; a request on it has failed.
@@ -247,11 +248,18 @@ impl Engine {
 
     fn record(&mut self, exchange: &Exchange, status: Status, error: Option<ErrorClass>) {
         let ended = self.now();
-        let Exchange { request, intended, started } = *exchange;
+        let Exchange { request, visit, intended, started } = *exchange;
         self.in_flight -= 1;
         self.recorder.ended(&Ended { request, intended, started, ended, status, error });
         let how = if matches!(status, Status::Code(_)) { End::Answered } else { End::Unanswered };
-        self.pacer.ended(ended, how);
+        let step = visit.and_then(|visit| match error {
+            None => self.visits.go_on(visit, &self.workload),
+            Some(_) => {
+                self.visits.end(visit);
+                None
+            }
+        });
+        self.pacer.ended(ended, how, step.map_or(Next::Fresh, Next::Step));
     }
 
     /// Gives up on the requests that have had their time.

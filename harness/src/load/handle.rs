@@ -4,12 +4,14 @@ use std::sync::mpsc as threads;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch as watched};
 
-use super::engine::{Command, Engine, Stage, Wiring};
+use super::control::{Command, Stage, Wiring};
+use super::engine::Engine;
 use super::poller::{Poller, Waker};
 use super::spec::{Spec, SpecError};
 use super::summary::{Second, Summary};
+use super::watch;
 use super::workload::Workload;
 use crate::clock::{Clock, Stamp};
 
@@ -20,7 +22,7 @@ pub struct Handle {
     commands: threads::Sender<Command>,
     waker: Waker,
     seconds: mpsc::UnboundedReceiver<Second>,
-    stage: watch::Receiver<Stage>,
+    stage: watched::Receiver<Stage>,
     thread: Option<JoinHandle<Result<(), SpecError>>>,
 }
 
@@ -35,11 +37,12 @@ pub fn start(spec: Spec, clock: Clock) -> Result<Handle, SpecError> {
         let load = spec.name.clone();
         move |source| SpecError::System { load, doing, source }
     };
+    watch::make_room(spec.model.most_connections());
     let poller = Poller::new().map_err(refused("create its epoll"))?;
     let waker = poller.waker();
     let (commands, from_handle) = threads::channel();
     let (to_handle, seconds) = mpsc::unbounded_channel();
-    let (to_stage, stage) = watch::channel(Stage::Running);
+    let (to_stage, stage) = watched::channel(Stage::Running);
     let (tell_start, started) = threads::channel();
     let wiring = Wiring { commands: from_handle, seconds: to_handle, stage: to_stage };
     let no_thread = refused("start its thread");
@@ -77,10 +80,11 @@ impl Handle {
         self.answer(answer).await
     }
 
-    /// Returns when a load with [`Spec::lasts`] has sent its last request and every request has ended.
-    pub async fn finished(&mut self) {
+    /// Resolves when a load with [`Spec::lasts`] has sent its last request and every request has ended.
+    pub fn finished(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stage = self.stage.clone();
         // an engine that is gone has finished too; `stop` tells why
-        let _ = self.stage.wait_for(|stage| *stage == Stage::Over).await;
+        async move { drop(stage.wait_for(|stage| *stage == Stage::Over).await) }
     }
 
     /// Ends the arrivals at once, waits up to `drain` for the requests in flight and cancels the rest.

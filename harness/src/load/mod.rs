@@ -10,6 +10,7 @@
 
 pub mod command;
 mod connection;
+mod control;
 mod deadline;
 mod distribution;
 mod engine;
@@ -25,6 +26,7 @@ mod schedule;
 mod spec;
 mod summary;
 mod target;
+mod visit;
 mod watch;
 mod workload;
 
@@ -32,7 +34,7 @@ pub use distribution::Distribution;
 pub use handle::{Handle, start};
 pub use ledger::{Class, ErrorClass, Key, Ledger, Status, UnknownStatus};
 pub use recorder::Flow;
-pub use spec::{Arrivals, Checks, Generator, Model, RequestTemplate, Spec, SpecError, Stage};
+pub use spec::{Arrivals, Checks, Generator, Journey, Model, RequestTemplate, Spec, SpecError, Stage, Step};
 pub use summary::{Second, Summary, Window};
 pub use target::{Reach, Target, TargetError};
 pub use watch::{Limit, Saturation, lag_exceeded};

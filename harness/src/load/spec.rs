@@ -17,8 +17,10 @@ pub struct Spec {
     pub model: Model,
     /// From the actual start of a request to its last byte; connecting is part of it.
     pub timeout: Duration,
-    /// What is sent, by weight; at least one.
+    /// What is sent, by weight; together with the journeys at least one.
     pub requests: Vec<RequestTemplate>,
+    /// Sequences of requests, picked by weight among the requests.
+    pub journeys: Vec<Journey>,
     /// Seeds the schedule and the generators: same seed, same schedule, same requests.
     pub seed: u64,
     /// When the arrivals end by themselves; none: at [`super::Handle::stop`].
@@ -42,6 +44,7 @@ impl Spec {
             model,
             timeout: Duration::from_secs(10),
             requests,
+            journeys: Vec::new(),
             seed: 1,
             lasts: None,
             request_id_prefix: None,
@@ -67,14 +70,33 @@ pub enum Model {
         /// How many connections.
         count: usize,
     },
+    /// Virtual users: each sends a request, waits for its answer, thinks, and goes on (the closed model).
+    Users {
+        /// How many users.
+        count: usize,
+        /// The time within which they begin, one after the other.
+        ramp: Duration,
+        /// From an answer to the user's next request.
+        think: Duration,
+    },
 }
 
 impl Model {
-    /// The usual limit of requests in flight: rate × timeout, at least 10, at most 10,000.
+    /// The usual limit of requests in flight: what a target that answers nothing at all leaves in flight until the
+    /// timeout (rate × timeout) and a tenth more, so that a request that is due as another expires is not dropped; at
+    /// least 20, at most 10,000.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 10..=10,000 first")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 20..=10,000 first")]
     pub fn usual_max_in_flight(rate: f64, timeout: Duration) -> usize {
-        (rate * timeout.as_secs_f64()).ceil().clamp(10.0, 10_000.0) as usize
+        let unanswered = rate * timeout.as_secs_f64();
+        (unanswered + unanswered / 10.0 + 10.0).ceil().clamp(20.0, 10_000.0) as usize
+    }
+
+    /// The most connections it can have at once.
+    pub(super) const fn most_connections(&self) -> usize {
+        match self {
+            Self::Open { max_in_flight: count, .. } | Self::Connections { count } | Self::Users { count, .. } => *count,
+        }
     }
 
     /// A steady rate in requests per second, evenly spread.
@@ -110,6 +132,27 @@ pub enum Arrivals {
     Constant,
     /// Independently of each other: exponential gaps.
     Poisson,
+}
+
+/// A sequence of requests; it ends early at the first one that is no success.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journey {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its share is its weight over the sum of all, requests included.
+    pub weight: u32,
+    /// Its steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A request of a journey, and what is taken from its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The request; its weight does not matter.
+    pub request: RequestTemplate,
+    /// Values to take from the JSON answer, by JSON pointer; the later steps of the journey have them as placeholders. An
+    /// answer without one of them is no success.
+    pub capture: BTreeMap<String, String>,
 }
 
 /// A kind of request, with placeholders (`{name}`; `{{` and `}}` are braces) in path, headers and body.
@@ -247,14 +290,14 @@ impl Spec {
     /// When there is nothing to send, or a rate, count or limit makes no sense.
     pub fn check(&self) -> Result<(), SpecError> {
         let load = || self.name.clone();
-        if self.requests.is_empty() {
+        if self.templates().next().is_none() {
             return Err(SpecError::NoRequests { load: load() });
         }
-        if self.requests.iter().all(|request| request.weight == 0) {
+        if self.weights().all(|weight| weight == 0) {
             return Err(SpecError::NoWeight { load: load() });
         }
         let mut names = std::collections::BTreeSet::new();
-        if let Some(twice) = self.requests.iter().find(|request| !names.insert(&request.name)) {
+        if let Some(twice) = self.templates().find(|request| !names.insert(&request.name)) {
             return Err(SpecError::Duplicate { load: load(), request: twice.name.clone() });
         }
         let wrong = |what: &str| Err(SpecError::Model { load: load(), what: what.to_owned() });
@@ -267,9 +310,22 @@ impl Spec {
                 wrong("a rate is negative or not a number; use requests per second, for example 200")
             }
             Model::Open { max_in_flight: 0, .. } => wrong("max-in-flight is 0, so every request would be dropped"),
+            Model::Users { count: 0, .. } => wrong("it has 0 users; give it at least 1"),
             Model::Connections { count: 0 } => wrong("it has 0 connections; give it at least 1"),
+            _ if self.journeys.iter().any(|journey| journey.steps.is_empty()) => wrong("a journey has no step"),
             _ => Ok(()),
         }
+    }
+
+    /// All requests, those of the journeys behind the others.
+    pub(super) fn templates(&self) -> impl Iterator<Item = &RequestTemplate> {
+        let steps = self.journeys.iter().flat_map(|journey| &journey.steps);
+        self.requests.iter().chain(steps.map(|step| &step.request))
+    }
+
+    /// The weights of the requests and of the journeys behind them.
+    pub(super) fn weights(&self) -> impl Iterator<Item = u32> {
+        self.requests.iter().map(|request| request.weight).chain(self.journeys.iter().map(|journey| journey.weight))
     }
 }
 

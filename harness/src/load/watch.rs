@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::distribution::Distribution;
@@ -103,6 +103,20 @@ impl fmt::Display for Limit {
 pub(super) enum Pacing {
     Paced,
     FullSpeed,
+}
+
+/// Raises the soft limit of file descriptors, as far as the hard one allows, if so many connections would not fit: many
+/// systems begin with 1,024 and leave it to programs to ask for more.
+pub(super) fn make_room(connections: usize) {
+    /// For everything else the process has open.
+    const OTHERS: u64 = 256;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = connections as u64 + open_descriptors() + OTHERS;
+    if limit.current.is_some_and(|current| current < wanted) {
+        let current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        // if it cannot be raised, requests that find no descriptor are counted as the client's fault
+        let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum: limit.maximum });
+    }
 }
 
 /// Looks at the process once a second.

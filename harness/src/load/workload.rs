@@ -7,16 +7,35 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::generator::Source;
-use super::spec::{Checks, RequestTemplate, Spec, SpecError};
+use super::spec::{Checks, RequestTemplate, Spec, SpecError, Step};
 
 /// The compiled requests of a load.
 #[derive(Debug)]
 pub(super) struct Workload {
     requests: Vec<Request>,
+    journeys: Vec<Journey>,
+    /// Of the single requests, and of the journeys behind them.
     cumulative_weights: Vec<u64>,
+    singles: usize,
     rng: SmallRng,
     id_prefix: Option<String>,
     body: Vec<u8>,
+}
+
+/// A journey as the places of its steps among the requests.
+#[derive(Debug)]
+struct Journey {
+    steps: std::ops::Range<usize>,
+    captures: usize,
+}
+
+/// What was picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    /// A single request.
+    Request(usize),
+    /// A journey that captures so many values.
+    Journey(usize, usize),
 }
 
 /// A compiled request.
@@ -28,6 +47,8 @@ pub(super) struct Request {
     body: Option<Vec<Part>>,
     sources: Vec<Source>,
     values: Vec<String>,
+    /// JSON pointers of what is to be captured, and where it goes.
+    capture: Vec<(String, usize)>,
 }
 
 /// Whether an answer to this method has a body.
@@ -54,13 +75,31 @@ enum Escape {
 impl Workload {
     pub(super) fn compile(spec: &Spec) -> Result<Self, SpecError> {
         let mut sum = 0;
-        let cumulative_weights = spec.requests.iter().map(|request| {
-            sum += u64::from(request.weight);
+        let cumulative_weights = spec.weights().map(|weight| {
+            sum += u64::from(weight);
             sum
         });
+        let cumulative_weights = cumulative_weights.collect();
+        let single = |request: &RequestTemplate| Request::compile(request, spec, &[]);
+        let mut requests: Vec<Request> = spec.requests.iter().map(single).collect::<Result<_, _>>()?;
+        let mut journeys = Vec::new();
+        for journey in &spec.journeys {
+            // every capture of the journey has a place; a step knows those of the steps before it
+            let captures: Vec<&String> = journey.steps.iter().flat_map(|step| step.capture.keys()).collect();
+            let (begin, mut known) = (requests.len(), 0);
+            for step in &journey.steps {
+                let mut request = Request::compile(&step.request, spec, &captures[..known])?;
+                request.capture = places(step, &captures)?;
+                requests.push(request);
+                known += step.capture.len();
+            }
+            journeys.push(Journey { steps: begin..requests.len(), captures: captures.len() });
+        }
         Ok(Self {
-            cumulative_weights: cumulative_weights.collect(),
-            requests: spec.requests.iter().map(|request| Request::compile(request, spec)).collect::<Result<_, _>>()?,
+            cumulative_weights,
+            singles: spec.requests.len(),
+            requests,
+            journeys,
             // another stream than the schedule's, so that what is sent does not move when it is sent
             rng: SmallRng::seed_from_u64(spec.seed ^ 0x9e37_79b9_7f4a_7c15),
             id_prefix: spec.request_id_prefix.clone(),
@@ -68,23 +107,41 @@ impl Workload {
         })
     }
 
-    /// Picks the next request by weight.
-    pub(super) fn pick(&mut self) -> usize {
-        if self.requests.len() == 1 {
-            return 0;
+    /// Picks the next request or journey by weight.
+    pub(super) fn pick(&mut self) -> Pick {
+        let index = match self.cumulative_weights[..] {
+            [_] => 0,
+            _ => {
+                let sum = *self.cumulative_weights.last().expect("a checked spec has a request");
+                let point = self.rng.random_range(0..sum);
+                self.cumulative_weights.partition_point(|bound| *bound <= point)
+            }
+        };
+        match index.checked_sub(self.singles) {
+            None => Pick::Request(index),
+            Some(journey) => Pick::Journey(journey, self.journeys[journey].captures),
         }
-        let sum = *self.cumulative_weights.last().expect("a checked spec has a request");
-        let point = self.rng.random_range(0..sum);
-        self.cumulative_weights.partition_point(|bound| *bound <= point)
+    }
+
+    /// How many steps a journey has.
+    pub(super) fn steps(&self, journey: usize) -> usize {
+        self.journeys[journey].steps.len()
+    }
+
+    /// The request of a journey's step.
+    pub(super) fn step(&self, journey: usize, step: usize) -> usize {
+        self.journeys[journey].steps.start + step
     }
 
     /// Draws the values of a request and writes it, as it goes over the wire, into `out`. `number` counts the started
-    /// requests from 1.
-    pub(super) fn write(&mut self, request: usize, number: u64, out: &mut Vec<u8>) {
+    /// requests from 1; `captured` is what the journey has captured so far.
+    pub(super) fn write(&mut self, request: usize, number: u64, captured: &[String], out: &mut Vec<u8>) {
         let request = &mut self.requests[request];
-        for (source, value) in request.sources.iter_mut().zip(&mut request.values) {
+        let (drawn, kept) = request.values.split_at_mut(request.sources.len());
+        for (source, value) in request.sources.iter_mut().zip(drawn) {
             source.draw(&mut self.rng, value);
         }
+        kept.iter_mut().zip(captured).for_each(|(value, captured)| value.clone_from(captured));
         write_parts(&request.head, &request.values, out);
         if let Some(prefix) = &self.id_prefix {
             out.extend_from_slice(b"x-request-id: ");
@@ -110,9 +167,13 @@ impl Workload {
 }
 
 impl Request {
-    fn compile(template: &RequestTemplate, spec: &Spec) -> Result<Self, SpecError> {
+    /// `known` are the values captured in earlier steps.
+    fn compile(template: &RequestTemplate, spec: &Spec, known: &[&String]) -> Result<Self, SpecError> {
         let wrong = |what: String| SpecError::Request { request: template.name.clone(), what };
-        let mut names = Names { template, used: vec![false; template.with.len()] };
+        if let Some(name) = known.iter().find(|name| template.with.contains_key(**name)) {
+            return Err(wrong(format!("with.{name} hides the captured value of that name; choose another name")));
+        }
+        let mut names = Names { template, known, used: vec![false; template.with.len() + known.len()] };
         let sources: Vec<Source> = (template.with.iter())
             .map(|(name, generator)| Source::compile(generator).map_err(|why| format!("with.{name}: {why}")))
             .collect::<Result<_, _>>()
@@ -132,10 +193,45 @@ impl Request {
             answer: if template.method == "HEAD" { Answer::HeadOnly } else { Answer::WithBody },
             head,
             body,
-            values: vec![String::new(); sources.len()],
+            values: vec![String::new(); sources.len() + known.len()],
             sources,
+            capture: Vec::new(),
         })
     }
+}
+
+impl Request {
+    /// Whether the body has to be kept to be judged or to capture from.
+    pub(super) fn read_body(&self) -> bool {
+        !self.capture.is_empty() || self.checks.read_body()
+    }
+
+    /// Takes what is to be captured, each with its place; none if something is missing.
+    pub(super) fn captured(&self, body: &[u8]) -> Option<Vec<(usize, String)>> {
+        if self.capture.is_empty() {
+            return Some(Vec::new());
+        }
+        let json: serde_json::Value = serde_json::from_slice(body).ok()?;
+        let value = |pointer: &String| match json.pointer(pointer)? {
+            serde_json::Value::String(text) => Some(text.clone()),
+            number @ serde_json::Value::Number(_) => Some(number.to_string()),
+            _ => None,
+        };
+        self.capture.iter().map(|(pointer, place)| Some((*place, value(pointer)?))).collect()
+    }
+}
+
+/// The pointers of what a step captures, and the places of their names among all captures of the journey.
+fn places(step: &Step, all: &[&String]) -> Result<Vec<(String, usize)>, SpecError> {
+    let place = |(name, pointer): (&String, &String)| {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let what = format!("capture.{name}: `{pointer}` is no JSON pointer; write it as /reservation/id");
+            return Err(SpecError::Request { request: step.request.name.clone(), what });
+        }
+        let place = all.iter().position(|known| *known == name);
+        Ok((pointer.clone(), place.expect("all captures of the journey contain those of its steps")))
+    };
+    step.capture.iter().map(place).collect()
 }
 
 impl Checks {
@@ -166,6 +262,8 @@ impl Checks {
 /// Resolves placeholder names to indices and remembers which were used.
 struct Names<'a> {
     template: &'a RequestTemplate,
+    /// The captured values, behind the drawn ones.
+    known: &'a [&'a String],
     used: Vec<bool>,
 }
 
@@ -209,7 +307,8 @@ impl Names<'_> {
         match json {
             Value::String(text) => {
                 let parts = self.text(text, Escape::Json)?;
-                let number = matches!(parts[..], [Part::Value(index, _)] if sources[index].is_numeric());
+                let number =
+                    matches!(parts[..], [Part::Value(index, _)] if sources.get(index).is_some_and(Source::is_numeric));
                 let quote = if number { "" } else { "\"" };
                 out.push(bytes(quote));
                 out.extend(parts.into_iter().map(json_literal));
@@ -252,8 +351,8 @@ impl Names<'_> {
                 .split_once('}')
                 .filter(|_| sign == "{")
                 .ok_or_else(|| format!("`{text}` has a lone brace; write {{{{ or }}}} for a brace"))?;
-            let index = self.template.with.keys().position(|known| known == name);
-            let index = index.ok_or_else(|| format!("`{{{name}}}` in `{text}` has no generator; add with.{name}"))?;
+            let index = self.template.with.keys().chain(self.known.iter().copied()).position(|known| known == name);
+            let index = index.ok_or_else(|| format!("`{{{name}}}` in `{text}` has no value here; add with.{name}"))?;
             self.used[index] = true;
             parts.push(Part::Bytes(std::mem::take(&mut literal).into_bytes()));
             parts.push(Part::Value(index, escape));
@@ -265,7 +364,7 @@ impl Names<'_> {
     }
 
     fn unused(&self) -> Option<&str> {
-        let index = self.used.iter().position(|used| !used)?;
+        let index = self.used.iter().take(self.template.with.len()).position(|used| !used)?;
         self.template.with.keys().nth(index).map(String::as_str)
     }
 }
@@ -372,7 +471,7 @@ pub(super) fn keys(spec: &Spec) -> Vec<super::ledger::Key> {
         route: request.path.clone(),
         request: request.name.clone(),
     };
-    spec.requests.iter().map(key).collect()
+    spec.templates().map(key).collect()
 }
 
 #[cfg(test)]
@@ -393,7 +492,7 @@ mod tests {
     fn written(spec: &Spec, number: u64) -> String {
         let mut workload = Workload::compile(spec).unwrap();
         let mut out = Vec::new();
-        workload.write(0, number, &mut out);
+        workload.write(0, number, &[], &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -432,7 +531,7 @@ mod tests {
             (0..10_000).map(|_| workload.pick()).collect::<Vec<_>>()
         };
         assert_eq!(picks(), picks());
-        let count = |index| picks().iter().filter(|pick| **pick == index).count();
+        let count = |index| picks().iter().filter(|pick| **pick == Pick::Request(index)).count();
         assert!(count(0).abs_diff(8_000) < 150 && count(1) == 0);
     }
 

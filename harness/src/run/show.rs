@@ -57,6 +57,7 @@ fn describe(load: &LoadPlan) -> String {
     let pace = match &load.model {
         Model::Open { arrivals, .. } => format!("{:.0} requests/s, {arrivals:?} arrivals", usual_rate(&load.model)),
         Model::Connections { count } => format!("{count} connections at full speed"),
+        Model::Users { count, think, .. } => format!("{count} users who think for {think:?}"),
     };
     format!("{}: {}", pace.to_lowercase(), requests.join(", "))
 }
@@ -66,7 +67,7 @@ fn describe(load: &LoadPlan) -> String {
 pub fn usual_rate(model: &Model) -> f64 {
     match model {
         Model::Open { stages, .. } => stages.last().map_or(0.0, |stage| stage.to),
-        Model::Connections { .. } => 0.0,
+        Model::Connections { .. } | Model::Users { .. } => 0.0,
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::source::Location;
+use crate::source::{LineIndex, Location};
 
 /// Declares the codes with their names and meanings.
 macro_rules! codes {
@@ -191,7 +191,11 @@ impl Finding {
     /// The problem with lines and columns of its file.
     #[must_use]
     pub fn locate(self, file: &str, text: &str) -> Diagnostic {
-        let at = |offset: usize| Location::of(file, text, offset);
+        self.locate_in(&LineIndex::new(file, text))
+    }
+
+    fn locate_in(self, index: &LineIndex<'_>) -> Diagnostic {
+        let at = |offset: usize| index.locate(offset);
         let label = |(span, message): (Range<usize>, String)| Label {
             location: at(span.start),
             end: at(span.end),
@@ -209,6 +213,30 @@ impl Finding {
             span: self.span,
         }
     }
+}
+
+/// Most problems shown for one file.
+const MOST: usize = 100;
+
+/// The problems of one file with lines and columns, in the order of the file, each once; a note stands for those beyond
+/// the hundredth.
+#[must_use]
+pub fn locate_all(mut findings: Vec<Finding>, file: &str, text: &str) -> Vec<Diagnostic> {
+    let index = LineIndex::new(file, text);
+    findings.sort_by(|a, b| (a.span.start, a.code, &a.message).cmp(&(b.span.start, b.code, &b.message)));
+    findings.dedup();
+    let more = findings.len().saturating_sub(MOST);
+    let errors = findings.iter().skip(MOST).any(|finding| finding.severity == Severity::Error);
+    findings.truncate(MOST);
+    if more > 0
+        && let Some(last) = findings.last_mut()
+    {
+        last.help = Some(format!("and {more} more problems in this file"));
+        if errors {
+            last.severity = Severity::Error;
+        }
+    }
+    findings.into_iter().map(|finding| finding.locate_in(&index)).collect()
 }
 
 impl Diagnostic {

@@ -12,7 +12,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::diagnostic::{Code, Diagnostic, Finding, Label, Severity};
+use super::diagnostic::{Code, Diagnostic, Finding, Label, Severity, locate_all};
 use super::model::Scenario;
 use super::surroundings::Surroundings;
 use super::{Loaded, Spanned, suggest, text};
@@ -26,11 +26,7 @@ pub fn lint(loaded: &Loaded, surroundings: &Surroundings) -> Vec<Diagnostic> {
     linter.loads();
     linter.faults();
     linter.expectations();
-    let locate = |finding: Finding| finding.locate(&loaded.file, &loaded.text);
-    let mut diagnostics: Vec<Diagnostic> = linter.findings.into_iter().map(locate).collect();
-    diagnostics.sort_by(|a, b| (a.span.start, a.code, &a.message).cmp(&(b.span.start, b.code, &b.message)));
-    diagnostics.dedup();
-    diagnostics
+    locate_all(linter.findings, &loaded.file, &loaded.text)
 }
 
 /// What is wrong between scenarios that are to run together: two with the same name would share a folder.

@@ -40,8 +40,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use crate::source::Location;
-use diagnostic::Finding;
+use crate::source::{LineIndex, Location};
+use diagnostic::{Finding, locate_all};
 
 /// A scenario together with the text it was read from.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,7 @@ impl Loaded {
 /// Everything that is wrong with its form: unreadable, no TOML, unknown or missing keys, wrong types, units or texts.
 /// What it refers to is checked by [`lint`].
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    let text = syntax::read(path).map_err(|diagnostic| vec![diagnostic])?;
+    let text = syntax::read(path).map_err(|diagnostic| vec![*diagnostic])?;
     load_text(&path.display().to_string(), &text)
 }
 
@@ -79,11 +79,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
 pub fn load_text(name: &str, text: &str) -> Result<Loaded, Vec<Diagnostic>> {
     match read_text(name, text) {
         Ok(scenario) => Ok(Loaded { scenario, file: name.to_owned(), text: text.to_owned() }),
-        Err(findings) => {
-            let mut located: Vec<Diagnostic> = findings.into_iter().map(|finding| finding.locate(name, text)).collect();
-            located.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.code));
-            Err(located)
-        }
+        Err(findings) => Err(locate_all(findings, name, text)),
     }
 }
 
@@ -103,12 +99,13 @@ fn read_text(name: &str, text: &str) -> Result<Scenario, Vec<Finding>> {
     let faults = places(table.get_ref(), "fault");
     let mut scenario = Scenario::deserialize(toml::de::Deserializer::from(table))
         .map_err(|error| vec![Finding::error(Code::InvalidValue, error.span().unwrap_or_default(), error.message())])?;
+    let index = LineIndex::new(name, text);
     for (expectation, (start, end)) in scenario.expect.iter_mut().zip(expectations) {
-        expectation.location = Location::of(name, text, start);
+        expectation.location = index.locate(start);
         expectation.source = lines(text, start, end);
     }
     for (fault, (start, _)) in scenario.fault.iter_mut().zip(faults) {
-        fault.location = Location::of(name, text, start);
+        fault.location = index.locate(start);
     }
     Ok(scenario)
 }

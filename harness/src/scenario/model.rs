@@ -11,7 +11,7 @@ mod load;
 mod that;
 
 pub use expectation::{Expectation, FIXED_WINDOWS, Mode, That, Window};
-pub use fault::{Fault, Injection, SwitchCall};
+pub use fault::{Fault, Injection, NetworkPlace, SwitchCall};
 pub use generator::{Draw, Generator, Population};
 pub use inject::{
     Bandwidth, ConfigChange, Cpu, Damage, DiskFull, Dns, Errors, FdLimit, HttpFault, Latency, LeakConnections,
@@ -57,12 +57,15 @@ pub struct Scenario {
     pub timeline: Timeline,
     /// The traffic.
     #[serde(default)]
+    #[schemars(length(max = 100))]
     pub load: Vec<Load>,
     /// What is broken, when, and for how long.
     #[serde(default)]
+    #[schemars(length(max = 200))]
     pub fault: Vec<Fault>,
     /// What must be seen; a scenario without any proves nothing.
     #[serde(default)]
+    #[schemars(length(max = 1000))]
     pub expect: Vec<Expectation>,
     /// What may or must fire besides the alerts that are expected.
     #[serde(default)]

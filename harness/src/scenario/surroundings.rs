@@ -32,8 +32,11 @@ pub struct Surroundings {
     /// What the configuration makes of each alert. Alerts that are not in it are not compared with anything.
     pub bounds: BTreeMap<String, AlertBounds>,
     /// Parses LogQL; an error is the byte offset in the query and a message.
-    pub logql: Option<fn(&str) -> Result<(), (usize, String)>>,
+    pub logql: Option<LogQlParser>,
 }
+
+/// Parses LogQL; an error is the byte offset in the query and a message.
+pub type LogQlParser = fn(&str) -> Result<(), (usize, String)>;
 
 /// A component of `stack.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,18 +71,18 @@ pub struct AlertRule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertBounds {
     /// From the injection to firing.
-    pub fires: Option<Span>,
+    pub fires: Option<Between>,
     /// From the injection to the message in the inbox.
-    pub notified: Option<Span>,
+    pub notified: Option<Between>,
     /// From the fault gone to resolved.
-    pub resolves: Option<Span>,
+    pub resolves: Option<Between>,
     /// The shortest fault that must make it fire.
     pub shortest_fault: Option<Duration>,
 }
 
 /// A floor and a ceiling with the sum they come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Span {
+pub struct Between {
     /// Not earlier.
     pub floor: Duration,
     /// Not later.

@@ -20,10 +20,10 @@ const MOST_ERRORS: usize = 20;
 ///
 /// # Errors
 /// When it is missing, a directory, unreadable, too large or not UTF-8.
-pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
+pub(super) fn read(path: &Path) -> Result<String, Box<Diagnostic>> {
     let name = path.display().to_string();
     let unreadable = |error: &dyn std::fmt::Display| {
-        Diagnostic::of_file(Code::Unreadable, &name, format!("failed to read the file: {error}"))
+        Box::new(Diagnostic::of_file(Code::Unreadable, &name, format!("failed to read the file: {error}")))
     };
     let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
     if !metadata.is_file() {
@@ -36,13 +36,13 @@ pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
     if bytes.len() as u64 > MAX_FILE {
         let size = metadata.len().max(MAX_FILE + 1);
         let message = format!("the file has {size} bytes; a scenario has at most {MAX_FILE}");
-        return Err(Diagnostic::of_file(Code::TooLarge, &name, message));
+        return Err(Box::new(Diagnostic::of_file(Code::TooLarge, &name, message)));
     }
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let message = format!("the file is not UTF-8: invalid byte at offset {offset}");
-        Finding::error(Code::InvalidUtf8, offset..offset, message).locate(&name, &text)
+        Box::new(Finding::error(Code::InvalidUtf8, offset..offset, message).locate(&name, &text))
     })
 }
 

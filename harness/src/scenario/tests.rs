@@ -161,6 +161,25 @@ fn ten_thousand_levels_of_nesting_do_not_overflow_the_stack_b14() {
 }
 
 #[test]
+fn a_full_mebibyte_of_nonsense_is_refused_with_a_hundred_problems() {
+    for unit in [
+        "[[expect]]\n",
+        "a=\n",
+        "=",
+        "[[a.b.c]]\n",
+        "{",
+        "\"",
+        "x=1\n",
+        "[a]\n",
+        "[[fault]]\nid='a'\ninject.pause={target='a'}\n",
+    ] {
+        let text = unit.repeat(1024 * 1024 / unit.len());
+        let found = load_text("t.toml", &text).unwrap_err();
+        assert!((1..=101).contains(&found.len()), "{unit}: {}", found.len());
+    }
+}
+
+#[test]
 fn a_missing_file_and_a_directory_are_named_with_the_cause_b36() {
     let folder = tempfile::tempdir().unwrap();
     let missing = load(&folder.path().join("none.toml")).unwrap_err();

@@ -20,6 +20,10 @@ impl<'a> Node<'a> {
         Self { value, url, path: String::new() }
     }
 
+    /// What stands here.
+    pub(crate) const fn value(&self) -> &'a Value {
+        self.value
+    }
     /// The error that says what was expected here.
     pub(crate) fn expected(&self, what: &str) -> Error {
         let path = if self.path.is_empty() { "$".to_owned() } else { self.path.clone() };

@@ -304,4 +304,21 @@ loose -1.5e-3
             assert!(exposition.families.values().all(|family| !family.kind.is_empty() && !family.samples.is_empty()));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(a|\\{|\\}|\"|=|,|\\\\|#|HELP|TYPE| |\n|1|NaN|ü){0,40}") {
+            let _ = Exposition::parse(&text);
+        }
+
+        #[test]
+        fn any_label_value_is_read_back_as_it_was_written(value in "\\PC*|(\\\\|\"|\n|n|#|\\}| ){0,12}", number in proptest::num::f64::ANY) {
+            let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let text = format!("m{{a=\"{escaped}\",b=\"x\"}} {number}\n");
+            let exposition = Exposition::parse(&text).unwrap();
+            let sample = exposition.samples().next().unwrap();
+            proptest::prop_assert_eq!(&sample.labels["a"], &value);
+            proptest::prop_assert!(sample.value == number || sample.value.is_nan() && number.is_nan());
+        }
+    }
 }

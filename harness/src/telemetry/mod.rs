@@ -13,6 +13,7 @@ mod document;
 mod error;
 pub mod exposition;
 
+pub mod grafana;
 pub mod history;
 pub mod http;
 

@@ -1,6 +1,6 @@
 //! A mail server that keeps what it gets: enough SMTP for Alertmanager, one listener for each mail receiver.
 //!
-//! [`session`] decides, [`serve`] moves bytes, [`content`] reads the mail.
+//! [`session`] decides, [`mod@serve`] moves bytes, [`content`] reads the mail.
 
 pub(super) mod content;
 mod serve;

@@ -176,4 +176,20 @@ mod tests {
         let steps = replies(9, &["MAIL FROM:<a>", "RCPT TO:<b>", "DATA", "12345", "67890", "."]);
         assert_eq!(steps[5], Step::TooLong(b"12345\r\n".to_vec()));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_arrives_as_it_was_sent(lines in proptest::collection::vec("[ -~]{0,20}|\\.{1,3}", 0..20)) {
+            let mut session = Session::new(9999);
+            for line in ["MAIL FROM:<a>", "RCPT TO:<b>", "DATA"] {
+                session.take(format!("{line}\r\n").as_bytes());
+            }
+            let body: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+            for line in &lines {
+                let stuffed = if line.starts_with('.') { format!(".{line}\r\n") } else { format!("{line}\r\n") };
+                proptest::prop_assert_eq!(session.take(stuffed.as_bytes()), Step::Silent);
+            }
+            proptest::prop_assert_eq!(session.take(b".\r\n"), Step::Mail(body.into_bytes()));
+        }
+    }
 }

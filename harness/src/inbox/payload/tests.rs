@@ -99,12 +99,23 @@ fn the_other_kinds_show_title_and_text_and_list_alerts() {
 }
 
 #[test]
-fn teams_cards_of_both_generations_are_read() {
-    let old = br#"{"@type":"MessageCard","title":"[FIRING:1] A","summary":"s","text":"t","themeColor":"8C1A1A"}"#;
-    let new = br#"{"type":"message","attachments":[{"content":{"body":[{"text":"[RESOLVED] A"},{"text":"t"}]}}]}"#;
-    let (old, new) = (content(Kind::Msteams, "", old), content(Kind::Msteamsv2, "", new));
-    assert_eq!((old.status, old.text.as_str()), (Status::Firing, "t"));
-    assert_eq!((new.status, new.text.as_str()), (Status::Resolved, "t"));
+fn teams_cards_of_both_generations_list_their_alerts() {
+    for (kind, body) in [
+        (Kind::Msteams, &include_bytes!("../golden/msteams.json")[..]),
+        (Kind::Msteamsv2, include_bytes!("../golden/msteamsv2.json")),
+    ] {
+        let content = content(kind, "", body);
+        assert_eq!((content.status, content.title.as_str()), (Status::Firing, "[FIRING:1] Fault (127.0.0.1:8080 t)"));
+        assert_eq!(content.alerts[0].status, Status::Firing);
+        assert_eq!((content.alerts[0].labels["job"].as_str(), content.alerts[0].labels.len()), ("t", 3));
+        assert_eq!(content.alerts[0].annotations["summary"], "v 1");
+    }
+}
+
+#[test]
+fn rocketchat_is_read_like_slack() {
+    let content = content(Kind::Rocketchat, "", include_bytes!("../golden/rocketchat.json"));
+    assert_eq!((content.status, content.title.as_str()), (Status::Firing, "[FIRING:1] Fault (127.0.0.1:8080 t)"));
 }
 
 #[test]

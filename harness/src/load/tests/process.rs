@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 
 use super::super::command::{Options, Pace, Report, run};
 use super::super::{Arrivals, ErrorClass};
@@ -36,7 +36,7 @@ async fn child() {
     if let Ok(descriptors) = std::env::var(DESCRIPTORS) {
         let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
         let current = Some(open + descriptors.parse::<u64>().unwrap());
-        setrlimit(Resource::Nofile, Rlimit { current, maximum: getrlimit(Resource::Nofile).maximum }).unwrap();
+        setrlimit(Resource::Nofile, Rlimit { current, maximum: current }).unwrap();
     }
     let pace = Pace::Rate { rate: 200.0, ramp: Duration::ZERO, arrivals: Arrivals::Constant, max_in_flight: None };
     let mut options = Options::new(std::env::var(TARGET).unwrap(), pace, Duration::from_secs(2));

@@ -1,7 +1,7 @@
 //! How long a change at a target takes until an expression shows it: scrapes, windows, recording rules. Used by `bound`.
 //!
-//! With s between samples, a window W holds n = W/s of them. A rate driven to m times its threshold crosses it after
-//! k = ⌊(n-1)/m⌋ + 1 scrapes; when the fault is gone its last increase leaves the window between W - s and W later.
+//! A rate driven to m times its threshold has crossed it when a share 1/m of its window W is filled, seen at the scrape after
+//! that; when the fault is gone it falls below when so much is left, between W - W/m - s and W later (s: scrape interval).
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use promql_parser::parser::{Expr, MatrixSelector, Offset, SubqueryExpr, VectorSe
 use super::term::{Interval, Term, sum};
 use super::{Conditions, Silence, Strength};
 use crate::plan::scale::PrometheusConfig;
+use crate::plan::scale::duration::print;
 use crate::plan::scale::rule::RuleGroup;
 
 /// Recording rules are followed so deep (chains of five are known).
@@ -27,11 +28,21 @@ pub(super) struct Lag {
     step: Duration,
 }
 
+/// Whether a rule waits for its signal to be too high or too low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Too high, or not known.
+    Rises,
+    /// Too low: a window must drain before it fires, and refill before it resolves.
+    Falls,
+}
+
 /// Reads expressions as one rule of one group sees them.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub(super) config: &'a PrometheusConfig,
     pub(super) conditions: Conditions,
+    pub(super) direction: Direction,
     pub(super) group: &'a RuleGroup,
     /// The rule's place in the group: what is recorded above it is fresh.
     pub(super) position: usize,
@@ -121,11 +132,18 @@ impl Reader<'_> {
         let scraped = self.config.record(matrix.vs.name.as_deref().unwrap_or_default()).is_none();
         let (fire, resolve) = self.window(function, matrix.range, raw);
         let mut lag = Lag { step: raw, ..base };
-        lag.fire.push(fire);
-        if holds_on(function) && scraped {
-            // the last increase lies between two scrapes around the fault's end: no scrape is waited for
-            lag.resolve.retain(|term| term.name != "scrape");
+        if scraped {
+            // the last increase, or sample, lies between two scrapes around the change: no scrape is waited for
+            let drained = match function {
+                "absent_over_time" => Some(&mut lag.fire),
+                _ if self.falls(function) || self.holds_back(function) => Some(&mut lag.fire),
+                "rate" | "increase" | "delta" | "changes" | "resets" => Some(&mut lag.resolve),
+                _ if self.holds_on(function) => Some(&mut lag.resolve),
+                _ => None,
+            };
+            drained.into_iter().for_each(|terms| terms.retain(|term| term.name != "scrape"));
         }
+        lag.fire.push(fire);
         lag.resolve.push(resolve);
         lag
     }
@@ -137,24 +155,44 @@ impl Reader<'_> {
         let now = Interval::default();
         let forgets = Interval { floor: window.saturating_sub(step), ceiling: window };
         let (fire, resolve) = match function {
-            "rate" | "increase" | "delta" => (self.crossing(window, step), self.leaving(window, step)),
+            "rate" | "increase" | "delta" if self.falls(function) => {
+                (self.leaving(window, step), self.crossing(window))
+            }
+            "rate" | "increase" | "delta" => (self.crossing(window), self.leaving(window, step)),
             "irate" | "idelta" => (now, Interval { floor: Duration::ZERO, ceiling: step }),
             "changes" | "resets" => (now, forgets),
+            _ if self.holds_on(function) => (now, forgets),
+            _ if self.holds_back(function) => (forgets, now),
             "absent_over_time" => (forgets, now),
             "last_over_time" | "present_over_time" => (now, fills),
             _ => (fills, fills),
         };
+        let length = print(window);
         (
-            add(fire, format!("until `{function}` over {window:?} crosses the threshold")),
-            add(resolve, format!("until {window:?} have forgotten the fault")),
+            add(fire, format!("until `{function}` over {length} shows the fault")),
+            add(resolve, format!("until `{function}` over {length} shows its end")),
         )
     }
 
-    fn crossing(&self, window: Duration, step: Duration) -> Interval {
+    fn falls(&self, function: &str) -> bool {
+        self.direction == Direction::Falls && matches!(function, "rate" | "increase" | "delta")
+    }
+
+    /// One bad sample is enough, and it counts until it leaves the window.
+    fn holds_on(&self, function: &str) -> bool {
+        matches!((function, self.direction), ("max_over_time", Direction::Rises) | ("min_over_time", Direction::Falls))
+    }
+
+    /// One good sample is enough, and it counts until it leaves the window.
+    fn holds_back(&self, function: &str) -> bool {
+        matches!((function, self.direction), ("min_over_time", Direction::Rises) | ("max_over_time", Direction::Falls))
+    }
+
+    fn crossing(&self, window: Duration) -> Interval {
         let ceiling = match self.conditions.strength {
             Strength::Immediate => Duration::ZERO,
             Strength::Unknown => window,
-            Strength::Times(times) => step.mul_f64(scrapes_needed(window, step, times) - 1.0).min(window),
+            Strength::Times(times) => window.div_f64(times.max(1.0)),
         };
         Interval { floor: Duration::ZERO, ceiling }
     }
@@ -183,17 +221,6 @@ impl Reader<'_> {
         lag.step = step;
         Some(lag)
     }
-}
-
-/// Scrapes until a rate at `times` its threshold crosses it.
-pub(super) fn scrapes_needed(window: Duration, step: Duration, times: f64) -> f64 {
-    let samples = window.as_secs_f64() / step.as_secs_f64().max(1e-9);
-    (((samples - 1.0).max(0.0) / times.max(1.0)).floor() + 1.0).max(1.0)
-}
-
-/// Whether a function stays up until the last change has left its window.
-fn holds_on(function: &str) -> bool {
-    matches!(function, "rate" | "increase" | "delta" | "changes" | "resets")
 }
 
 /// The lag of several operands: the slowest decides the ceiling, the fastest the floor.

@@ -8,13 +8,17 @@ mod term;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::finding::{self, Threshold};
 use super::scale::alertmanager::{AlertmanagerConfig, ResolvedRoute};
+use super::scale::duration::print;
 use super::scale::promql;
 use super::scale::rule::{Rule, RuleGroup};
 use super::scale::{ConfigSet, PrometheusConfig};
-use lag::{Lag, Reader};
+use crate::condition::Operator;
+use lag::{Direction, Lag, Reader};
 
 pub use term::{Interval, Term, sum};
 
@@ -63,6 +67,42 @@ pub enum Silence {
     Hangs,
 }
 
+impl Strength {
+    /// The strength of a fault. Where a rule asks for more than its threshold, `level` is what the fault drives the signal to,
+    /// at least; where it asks for less, the healthy level, at least. Unknown when `level` is not beyond the threshold.
+    #[must_use]
+    pub fn of(threshold: Threshold, level: f64) -> Self {
+        let ordered = !matches!(threshold.operator, Operator::NotEqual);
+        match level / threshold.value {
+            times if ordered && threshold.value > 0.0 && times > 1.0 => Self::Times(times),
+            _ if ordered && threshold.value == 0.0 && level > 0.0 => Self::Immediate,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl AlertBound {
+    /// The arithmetic, one line each for firing, resolving and every route.
+    #[must_use]
+    pub fn explain(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!("firing {} = {}", self.firing, term::arithmetic(&self.firing_terms)),
+            format!("resolved {} = {}", self.resolved, term::arithmetic(&self.resolved_terms)),
+        ];
+        for route in &self.routes {
+            let (receiver, terms) = (&route.receiver, term::arithmetic(&route.notified_terms));
+            lines.push(format!("{receiver} notified {} = firing + {terms}", route.notified));
+            if let Some(resolved) = route.resolved_notified {
+                lines.push(format!(
+                    "{receiver} told of the end {resolved} = resolved + {}",
+                    term::arithmetic(&route.resolved_terms)
+                ));
+            }
+        }
+        lines
+    }
+}
+
 impl Default for Conditions {
     fn default() -> Self {
         Self { strength: Strength::Unknown, group: Group::Unknown, silence: Silence::Hangs }
@@ -70,7 +110,7 @@ impl Default for Conditions {
 }
 
 /// The times of one alerting rule. Firing times count from the fault, resolving times from its end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct AlertBound {
     /// The alert's name.
@@ -94,13 +134,15 @@ pub struct AlertBound {
 }
 
 /// The times of the notifications of one route.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RouteBound {
     /// The receiver's name.
     pub receiver: String,
     /// Its place in the routing tree.
     pub route: String,
+    /// The labels of its group, as far as they are known: alerts that share them share `group_wait`.
+    pub group: BTreeMap<String, String>,
     /// First notification.
     pub notified: Interval,
     /// Notification of the resolution; none when no integration of the receiver sends it.
@@ -109,6 +151,8 @@ pub struct RouteBound {
     pub notified_terms: Vec<Term>,
     /// What is added to `resolved`.
     pub resolved_terms: Vec<Term>,
+    /// Time intervals that mute the route or outside of which it is mute: the wall clock decides whether anything is sent.
+    pub time_intervals: Vec<String>,
     /// The gap between notifications of an unchanged group, rounded up to its ticks.
     pub repeated_every: Duration,
 }
@@ -163,22 +207,23 @@ fn bound(
 ) -> AlertBound {
     let prometheus = &config.prometheus;
     let evaluation = prometheus.interval_of(group);
-    let lag = Reader { config: prometheus, conditions, group, position: position(group, rule) }.lag(&rule.ast);
+    let lag =
+        Reader { config: prometheus, conditions, direction: direction(rule), group, position: position(group, rule) }
+            .lag(&rule.ast);
     let mut firing_terms = lag.fire.clone();
     firing_terms.push(evaluation_term(evaluation));
     let pending = sum(&firing_terms);
     if !rule.hold.is_zero() {
-        firing_terms.push(Term::exact(
-            "for",
-            ticks(rule.hold, evaluation),
-            format!("whole evaluations of {evaluation:?} in {:?}", rule.hold),
-        ));
+        firing_terms.push(Term::exact("for", ticks(rule.hold, evaluation), whole(rule.hold, evaluation)));
     }
     let resolved_terms = resolving(&lag, rule, evaluation);
     let (firing, resolved) = (sum(&firing_terms), sum(&resolved_terms));
     let routed = routed_labels(prometheus, rule, labels);
     let routes = config.alertmanager.iter().flat_map(|manager| {
-        manager.route(&routed).into_iter().map(|route| route_bound(manager, &route, conditions, firing, resolved))
+        manager.route(&routed).into_iter().map(|route| RouteBound {
+            group: route.group_labels(&routed),
+            ..route_bound(manager, &route, conditions, firing, resolved)
+        })
     });
     AlertBound {
         alert: rule.name().to_owned(),
@@ -190,6 +235,13 @@ fn bound(
         firing_terms,
         resolved_terms,
         window: window(prometheus, rule),
+    }
+}
+
+fn direction(rule: &Rule) -> Direction {
+    match finding::threshold(rule).map(|threshold| threshold.operator) {
+        Some(Operator::Less | Operator::LessOrEqual | Operator::Equal) => Direction::Falls,
+        _ => Direction::Rises,
     }
 }
 
@@ -206,13 +258,13 @@ fn resolving(lag: &Lag, rule: &Rule, evaluation: Duration) -> Vec<Term> {
     terms.push(evaluation_term(evaluation));
     if !rule.keep_firing.is_zero() {
         let keeps = ticks(rule.keep_firing, evaluation);
-        terms.push(Term::exact(
-            "keep_firing_for",
-            keeps,
-            format!("whole evaluations of {evaluation:?} in {:?}", rule.keep_firing),
-        ));
+        terms.push(Term::exact("keep_firing_for", keeps, whole(rule.keep_firing, evaluation)));
     }
     terms
+}
+
+fn whole(duration: Duration, evaluation: Duration) -> String {
+    format!("{} in whole evaluations of {}", print(duration), print(evaluation))
 }
 
 /// `duration` as Prometheus waits for it: up to the next whole evaluation.
@@ -270,10 +322,12 @@ fn route_bound(
     RouteBound {
         receiver: route.receiver.clone(),
         route: route.path.clone(),
+        group: BTreeMap::new(),
         notified: firing.plus(sum(&notified_terms)),
         resolved_notified: tells.then(|| resolved.plus(sum(&resolved_terms))),
         notified_terms,
         resolved_terms,
+        time_intervals: route.muted_in.iter().chain(&route.active_in).cloned().collect(),
         repeated_every: ticks(route.repeat_interval, interval),
     }
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The earliest and the latest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Interval {
     /// Not before.
@@ -42,7 +43,7 @@ impl fmt::Display for Interval {
 }
 
 /// A summand of a bound.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Term {
     /// What is waited for: `scrape`, `window`, `evaluation`, `for`, `group_wait` …
@@ -75,4 +76,9 @@ impl fmt::Display for Term {
 #[must_use]
 pub fn sum(terms: &[Term]) -> Interval {
     Interval { floor: terms.iter().map(|term| term.floor).sum(), ceiling: terms.iter().map(|term| term.ceiling).sum() }
+}
+
+/// The terms as a sum.
+pub(super) fn arithmetic(terms: &[Term]) -> String {
+    terms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
 }

@@ -42,6 +42,7 @@ fn seconds(duration: Duration) -> f64 {
 }
 
 const FAST: Conditions = Conditions { strength: Strength::Immediate, group: Group::New, silence: Silence::Refuses };
+const FAST_BUT_UNKNOWN: Conditions = Conditions { strength: Strength::Unknown, ..FAST };
 const AGAIN: Conditions = Conditions { group: Group::Exists, ..FAST };
 
 #[expect(clippy::approx_constant, reason = "3.14 s was measured")]
@@ -166,12 +167,49 @@ fn a_weak_fault_must_fill_the_window_and_a_strong_one_part_of_it() {
     let setup = Setup { scrape: "1s", window: "10s", hold: "0s", wait: "0s", interval: "1s" };
     let ceiling = |strength| one(&setup, "rate(e[W]) > 0.1", Conditions { strength, ..FAST }).pending.ceiling;
     assert_eq!(ceiling(Strength::Unknown), Duration::from_secs(12));
-    assert_eq!(ceiling(Strength::Times(2.0)), Duration::from_secs(6));
+    assert_eq!(ceiling(Strength::Times(2.0)), Duration::from_secs(7));
     assert_eq!(ceiling(Strength::Immediate), Duration::from_secs(2));
     let floor = |strength| one(&setup, "rate(e[W]) > 0.1", Conditions { strength, ..FAST }).resolved.floor;
     assert_eq!(floor(Strength::Unknown), Duration::ZERO);
     assert_eq!(floor(Strength::Times(2.0)), Duration::from_secs(4));
     assert_eq!(floor(Strength::Immediate), Duration::from_secs(9));
+}
+
+#[test]
+fn a_signal_that_falls_must_drain_its_window_and_refills_it_faster() {
+    let setup = Setup { scrape: "1s", window: "10s", hold: "0s", wait: "0s", interval: "1s" };
+    let bound = one(&setup, "sum(rate(r[W])) < 25", Conditions { strength: Strength::Times(4.0), ..FAST });
+    let of = |floor: f64, ceiling: f64| Interval {
+        floor: Duration::from_secs_f64(floor),
+        ceiling: Duration::from_secs_f64(ceiling),
+    };
+    assert_eq!(bound.firing, of(6.5, 11.0));
+    assert_eq!(bound.resolved, of(0.0, 4.5));
+    let unknown = one(&setup, "sum(rate(r[W])) < 25", FAST_BUT_UNKNOWN);
+    assert_eq!((unknown.firing, unknown.resolved), (of(0.0, 11.0), of(0.0, 12.0)));
+    for (expr, firing, resolved) in [
+        ("max_over_time(g[W]) > 5", of(0.0, 2.0), of(9.0, 11.0)),
+        ("min_over_time(g[W]) > 5", of(9.0, 11.0), of(0.0, 2.0)),
+        ("min_over_time(g[W]) < 5", of(0.0, 2.0), of(9.0, 11.0)),
+        ("avg_over_time(g[W]) > 5", of(0.0, 12.0), of(0.0, 12.0)),
+    ] {
+        let bound = one(&setup, expr, FAST);
+        assert_eq!((bound.firing, bound.resolved), (firing, resolved), "{expr}");
+    }
+    let absent = one(&setup, "absent_over_time(x[W])", FAST);
+    assert_eq!((absent.firing, absent.resolved), (of(9.0, 11.0), of(0.0, 2.0)));
+}
+
+#[test]
+fn the_explanation_shows_the_sum() {
+    let setup = Setup { scrape: "250ms", window: "5s", hold: "5s", wait: "500ms", interval: "5s" };
+    let lines = one(&setup, "rate(e[W]) > 0.1", FAST).explain();
+    assert_eq!(
+        lines[0],
+        "firing 5.00..5.50 s = scrape 0.00..0.25 s (until the next scrape) + window 0.00..0.00 s (until `rate` over 5s shows the fault) \
+         + evaluation 0.00..0.25 s (until the group's next evaluation) + for 5.00..5.00 s (5s in whole evaluations of 250ms)"
+    );
+    assert!(lines[2].starts_with("pager notified 5.50..6.25 s = firing + group_wait 0.50..0.50 s"), "{}", lines[2]);
 }
 
 #[test]
@@ -217,4 +255,24 @@ fn rules_of_one_name_are_told_apart_by_their_labels() {
     assert_eq!(bounds(&set, "A", &labels("page"), FAST).len(), 1);
     assert_eq!(bounds(&set, "A", &BTreeMap::new(), FAST).len(), 2);
     assert!(bounds(&set, "B", &BTreeMap::new(), FAST).is_empty());
+}
+
+#[test]
+fn strength_comes_from_threshold_and_level() {
+    let rising = |value| Threshold { operator: Operator::Greater, value };
+    assert_eq!(Strength::of(rising(0.05), 0.5), Strength::Times(10.0));
+    assert_eq!(Strength::of(rising(0.0), 0.5), Strength::Immediate);
+    assert_eq!(Strength::of(rising(0.05), 0.01), Strength::Unknown);
+    let falling = Threshold { operator: Operator::Less, value: 25.0 };
+    assert_eq!(Strength::of(falling, 100.0), Strength::Times(4.0));
+    assert_eq!(Strength::of(falling, 20.0), Strength::Unknown);
+}
+
+#[test]
+fn the_group_of_an_alert_is_known() {
+    let rules = "groups: [{name: g, rules: [{alert: A, expr: up == 0, labels: {severity: page}}]}]\n";
+    let set = set_of("{external_labels: {region: eu}}", rules, "group_by: [alertname, region, zone]\n  group_wait: 0s");
+    let group = bounds(&set, "A", &BTreeMap::new(), FAST).remove(0).routes.remove(0).group;
+    let expected = [("alertname", "A"), ("region", "eu")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(group, BTreeMap::from(expected));
 }

@@ -40,6 +40,8 @@ pub struct PrometheusConfig {
     pub evaluation_interval: Duration,
     /// Labels added to everything that leaves Prometheus.
     pub external_labels: BTreeMap<String, String>,
+    /// Entries of `rule_files` that match no file, which Prometheus passes over in silence.
+    pub unmatched_rule_files: Vec<(Location, String)>,
     /// Scrape jobs.
     pub jobs: Vec<ScrapeJob>,
     /// Rule groups of all files.
@@ -161,6 +163,7 @@ fn parse_prometheus(file: SourceFile, rule_files: Vec<SourceFile>) -> Result<Pro
         scrape_timeout,
         evaluation_interval: interval(&file, &global, "evaluation_interval")?.unwrap_or(DEFAULT_INTERVAL),
         external_labels: rule::texts(&file, global.get("external_labels"))?,
+        unmatched_rule_files: Vec::new(),
         jobs: jobs.iter().map(|node| job(&file, node, scrape_interval, scrape_timeout)).collect::<Result<_, _>>()?,
         groups,
         alertmanagers: alertmanager_targets(&document).into_iter().filter_map(Node::text).map(str::to_owned).collect(),

@@ -3,12 +3,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::source::Location;
 
 /// A reason not to run with this scale or these files.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ScaleProblem {
     /// The file, relative to the configuration's root.
     pub file: String,
@@ -21,7 +22,7 @@ pub struct ScaleProblem {
 }
 
 /// Something that does not mean under the scale, or here, what it means in production; the run goes on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Caveat {
     /// Where; none for what concerns the whole run.
     pub location: Option<Location>,

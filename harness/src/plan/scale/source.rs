@@ -94,10 +94,18 @@ impl ConfigError {
 /// When a file cannot be read or does not say what it must; the error names file and line.
 pub fn read(paths: &ConfigPaths) -> Result<ConfigSet, ConfigError> {
     let prometheus = load(&paths.prometheus)?;
-    let mut rules = Vec::new();
+    let mut rules: Vec<SourceFile> = Vec::new();
+    let mut unmatched = Vec::new();
     for entry in config::rule_file_patterns(&prometheus) {
-        for path in included(&paths.prometheus, entry.text().unwrap_or_default()) {
-            rules.push(load(&path)?);
+        let pattern = entry.text().unwrap_or_default();
+        let found = included(&paths.prometheus, pattern);
+        if found.is_empty() {
+            unmatched.push((prometheus.location(entry), pattern.to_owned()));
+        }
+        for path in found {
+            if !rules.iter().any(|known| known.path == path) {
+                rules.push(load(&path)?);
+            }
         }
     }
     let alertmanager = paths.alertmanager.as_deref().map(load).transpose()?;
@@ -115,7 +123,9 @@ pub fn read(paths: &ConfigPaths) -> Result<ConfigSet, ConfigError> {
     files.push(&mut prometheus);
     files.extend(rules.iter_mut().chain(alertmanager.iter_mut()).chain(templates.iter_mut()));
     set_relative(&mut files);
-    config::parse(prometheus, rules, alertmanager, templates)
+    let mut set = config::parse(prometheus, rules, alertmanager, templates)?;
+    set.prometheus.unmatched_rule_files = unmatched;
+    Ok(set)
 }
 
 /// Builds a file from a text, as [`read`] would from a disk.
@@ -195,28 +205,15 @@ fn load_text(path: &Path) -> Result<SourceFile, ConfigError> {
     Ok(SourceFile { path: path.to_owned(), relative: path.to_owned(), text, document: None })
 }
 
-/// Helm's own expressions; Prometheus templates (`{{ $labels.job }}`) are none.
+/// Where a Helm expression stands; Prometheus templates (`{{ $labels.job }}`) and comments are none.
 fn helm(text: &str) -> Option<usize> {
-    let first = |needle: &str| text.find(needle);
-    let found = [
-        "{{ .Values",
-        "{{- .Values",
-        "{{.Values",
-        "{{ .Release",
-        "{{ .Chart",
-        "{{ include ",
-        "{{- include ",
-        "{{- define ",
-        "{{ define ",
-        "{{`",
-        "{{ `",
-        "{{\"{{\"}}",
-        "{{ \"{{\"",
-    ];
-    found.into_iter().filter_map(first).min().or_else(|| {
-        let templated = Regex::new(r"\{\{-?\s*(if|range|with)\s[^}]*\.Values").expect("a constant pattern");
-        templated.find(text).map(|found| found.start())
-    })
+    let pattern = r#"\{\{-?\s*(\.(Values|Release|Chart)|include\s|`|"\{\{"|(if|range|with)\s[^}]*\.Values)"#;
+    let templated = Regex::new(pattern).expect("a constant pattern");
+    let comment = |offset: usize| {
+        let line = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+        text[line..].trim_start().starts_with('#')
+    };
+    templated.find_iter(text).map(|found| found.start()).find(|offset| !comment(*offset))
 }
 
 /// The files a pattern of a configuration file names, sorted. A container's absolute path that does not exist here is
@@ -360,6 +357,7 @@ mod tests {
         let manager = set.alertmanager.unwrap();
         assert_eq!(manager.templates[0].relative, Path::new("alertmanager/page.tmpl"));
         assert_eq!(set.prometheus.alerts().count(), 3);
+        assert_eq!(set.prometheus.unmatched_rule_files[0].1, "none/*.yml");
     }
 
     #[test]
@@ -396,6 +394,20 @@ mod tests {
         let text = "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: rate(x)\n";
         let error = rules_from_text(Path::new("r.yml"), text).unwrap_err();
         assert_eq!(error.location().line, 5);
+    }
+
+    #[test]
+    fn helm_templates_are_told_by_their_expressions_and_not_by_comments() {
+        for text in [
+            "a: {{ .Values.x }}",
+            "a: {{- include \"x\" . }}",
+            "a: {{`{{ $x }}`}}",
+            "{{- if .Values.x }}",
+            "a: '{{ \"{{\" }} $x }}'",
+        ] {
+            assert!(helm(text).is_some(), "{text}");
+        }
+        assert!(helm("# {{ .Values.x }}\na: '{{ if $labels.x }}{{ end }}{{ define \"y\" }}'").is_none());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::source::Location;
 
 const DEEPEST: usize = 64;
 const LARGEST: usize = 8 * 1024 * 1024;
+const MOST_NODES: usize = 2_000_000;
 
 /// A value in a YAML file.
 #[derive(Clone, Debug)]
@@ -80,7 +81,8 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Node>, YamlError> {
         return Err(error(0, "the file is larger than 8 MiB"));
     }
     let bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect();
-    let mut builder = Builder { file, text, bytes, events: Parser::new_from_str(text), anchors: HashMap::new() };
+    let mut builder =
+        Builder { file, text, bytes, events: Parser::new_from_str(text), anchors: HashMap::new(), count: 0 };
     let mut documents = Vec::new();
     while let Some((event, span)) = builder.next()? {
         match event {
@@ -189,7 +191,10 @@ struct Builder<'a> {
     text: &'a str,
     bytes: Vec<usize>,
     events: Parser<'a, StrInput<'a>>,
-    anchors: HashMap<usize, Node>,
+    /// Anchored values, each with how many nodes it holds.
+    anchors: HashMap<usize, (Node, usize)>,
+    /// Nodes so far, those behind aliases counted again.
+    count: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -216,6 +221,8 @@ impl<'a> Builder<'a> {
         let range = self.extent(&event, start, self.byte(span.end.index()));
         let start = range.start;
         let line = u32::try_from(span.start.line()).unwrap_or(u32::MAX);
+        self.count += 1;
+        let before = self.count;
         let (anchor, end, value) = match event {
             Event::Alias(anchor) => return self.alias(anchor, range, line),
             Event::Scalar(text, style, anchor, _) => (anchor, range.end, Value::Scalar(text.into(), style_of(style))),
@@ -231,7 +238,7 @@ impl<'a> Builder<'a> {
         };
         let node = Node { span: start..end, at: start..end, line, value };
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, (node.clone(), self.count - before + 1));
         }
         Ok(node)
     }
@@ -247,10 +254,14 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn alias(&self, anchor: usize, at: Range<usize>, line: u32) -> Result<Node, YamlError> {
-        let known =
-            self.anchors.get(&anchor).ok_or_else(|| self.error(at.start, "an alias inside of its own anchor"))?;
-        Ok(Node { at, line, ..known.clone() })
+    fn alias(&mut self, anchor: usize, at: Range<usize>, line: u32) -> Result<Node, YamlError> {
+        let found = self.anchors.get(&anchor).cloned();
+        let (known, nodes) = found.ok_or_else(|| self.error(at.start, "an alias inside of its own anchor"))?;
+        self.count = self.count.saturating_add(nodes);
+        if self.count > MOST_NODES {
+            return Err(self.error(at.start, "aliases expand to more than two million values"));
+        }
+        Ok(Node { at, line, ..known })
     }
 
     fn sequence(&mut self, start: usize, depth: usize) -> Result<(Vec<Node>, usize, Flow), YamlError> {
@@ -267,6 +278,7 @@ impl<'a> Builder<'a> {
 
     fn mapping(&mut self, start: usize, depth: usize) -> Result<Entries, YamlError> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
+        let mut lines = HashMap::new();
         loop {
             let (event, span) = self.next()?.ok_or_else(|| self.error(start, "unexpected end of the file"))?;
             if event == Event::MappingEnd {
@@ -275,11 +287,10 @@ impl<'a> Builder<'a> {
                 return Ok((entries, end, flow));
             }
             let key = self.node(event, span, depth + 1)?;
-            if let Some(known) = entries.iter().find(|(known, _)| known.text().is_some() && known.text() == key.text())
+            if let Some(name) = key.text()
+                && let Some(first) = lines.insert(name.to_owned(), key.line)
             {
-                let message =
-                    format!("the key `{}` was already given on line {}", key.text().unwrap_or_default(), known.0.line);
-                return Err(self.error(key.at.start, &message));
+                return Err(self.error(key.at.start, &format!("the key `{name}` was already given on line {first}")));
             }
             let (event, span) = self.next()?.ok_or_else(|| self.error(start, "unexpected end of the file"))?;
             let value = self.node(event, span, depth + 1)?;
@@ -379,6 +390,24 @@ mod tests {
         assert!(parse("f.yml", &deep).is_err());
         let nested: String = (0..100).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
         assert!(parse("f.yml", &nested).unwrap_err().message.contains("deeper"));
+    }
+
+    #[test]
+    fn aliases_cannot_explode() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let before = level - 1;
+            text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", ")));
+        }
+        assert!(parse("f.yml", &text).unwrap_err().message.contains("two million"));
+    }
+
+    #[test]
+    fn windows_line_ends_and_wide_characters_keep_positions() {
+        let text = "ä: 'ö' # ü\r\nb: 5m # 💥\r\nc: 1h\r\n";
+        let node = one(text);
+        let found: Vec<&str> = node.entries().iter().map(|(_, value)| &text[value.span.clone()]).collect();
+        assert_eq!(found, ["'ö'", "5m", "1h"]);
     }
 
     #[test]

@@ -6,11 +6,11 @@ use crate::scenario::Spanned;
 use crate::scenario::diagnostic::{Code, Finding};
 use crate::scenario::duration::{Period, human};
 use crate::scenario::model::{
-    Agreement, AlertExpectation, Dashboard, Expectation, Heartbeat, LoadExpectation, LogExpectation, Mode,
+    Agreement, AlertExpectation, Counted, Dashboard, Expectation, Heartbeat, LoadExpectation, LogExpectation, Mode,
     NotificationExpectation, Series, Target, That, WantedState, Window,
 };
 use crate::scenario::suggest;
-use crate::scenario::surroundings::{AlertBounds, Span};
+use crate::scenario::surroundings::{AlertBounds, Between};
 
 impl Linter<'_> {
     pub(super) fn expectations(&mut self) {
@@ -160,7 +160,7 @@ impl Linter<'_> {
         }
     }
 
-    fn promise(&mut self, verb: &str, promised: Option<&Spanned<Period>>, bounds: Option<&Span>) {
+    fn promise(&mut self, verb: &str, promised: Option<&Spanned<Period>>, bounds: Option<&Between>) {
         let (Some(promised), Some(bounds)) = (promised, bounds) else { return };
         if promised.0 < bounds.ceiling {
             let ceiling = human(bounds.ceiling);
@@ -253,6 +253,10 @@ impl Linter<'_> {
                 let finding = Finding::error(Code::DuplicateName, observer.span(), "this observer stands twice");
                 self.report(finding.label(first.span(), "first here"));
             }
+        }
+        if agreement.of == Counted::Requests && self.scenario.load.is_empty() {
+            let message = "nothing sends requests: the scenario has no [[load]], so that everybody agrees on zero";
+            self.error(Code::Vacuous, that, message);
         }
         self.unique(agreement.by.iter(), "dimension");
         let Some(dimensions) = &self.surroundings.dimensions else { return };

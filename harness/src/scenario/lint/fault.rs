@@ -68,7 +68,7 @@ impl Linter<'_> {
     }
 
     fn network(&mut self, inject: &Spanned<Injection>) {
-        match inject.network() {
+        match inject.network().map(|place| (place.on, place.target)) {
             Some((None, None)) => {
                 self.error(Code::OneOf, inject, format!("`{}` needs `on` or `target`", inject.kind()))
             }

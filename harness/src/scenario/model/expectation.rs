@@ -194,7 +194,7 @@ pub enum That {
     /// A metric has the type, unit, labels and number of series it should have.
     Series(Series),
     /// What the client saw: latency, errors, and whether the load was achieved.
-    Load(LoadExpectation),
+    Load(Box<LoadExpectation>),
 }
 
 impl That {

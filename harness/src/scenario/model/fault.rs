@@ -136,6 +136,15 @@ pub struct SwitchCall<'a> {
     pub values: BTreeMap<String, Value>,
 }
 
+/// Where a network fault sits: on one link, or on all links of a component.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NetworkPlace<'a> {
+    /// The link, `"<a> -> <b>"`.
+    pub on: Option<&'a Spanned<String>>,
+    /// The component.
+    pub target: Option<&'a Spanned<String>>,
+}
+
 impl Injection {
     /// The kind as it is written after `inject.`.
     #[must_use]
@@ -188,21 +197,22 @@ impl Injection {
             Self::DiskFull(f) => Some(&f.target),
             Self::FdLimit(f) => Some(&f.target),
             Self::Http(_) | Self::Load(_) | Self::Config(_) | Self::Silence(_) => None,
-            _ => self.network().map_or_else(|| self.switch().and_then(|call| call.target), |(_, target)| target),
+            _ => self.network().map_or_else(|| self.switch().and_then(|call| call.target), |place| place.target),
         }
     }
 
-    /// `on` and `target` of a network fault.
+    /// Where a network fault sits.
     #[must_use]
-    pub fn network(&self) -> Option<(Option<&Spanned<String>>, Option<&Spanned<String>>)> {
-        match self {
-            Self::Latency(f) => Some((f.on.as_ref(), f.target.as_ref())),
-            Self::Loss(f) | Self::Corrupt(f) => Some((f.on.as_ref(), f.target.as_ref())),
-            Self::Bandwidth(f) => Some((f.on.as_ref(), f.target.as_ref())),
-            Self::Reset(f) => Some((f.on.as_ref(), f.target.as_ref())),
-            Self::Blackhole(f) | Self::Partition(f) => Some((f.on.as_ref(), f.target.as_ref())),
-            _ => None,
-        }
+    pub fn network(&self) -> Option<NetworkPlace<'_>> {
+        let (on, target) = match self {
+            Self::Latency(f) => (&f.on, &f.target),
+            Self::Loss(f) | Self::Corrupt(f) => (&f.on, &f.target),
+            Self::Bandwidth(f) => (&f.on, &f.target),
+            Self::Reset(f) => (&f.on, &f.target),
+            Self::Blackhole(f) | Self::Partition(f) => (&f.on, &f.target),
+            _ => return None,
+        };
+        Some(NetworkPlace { on: on.as_ref(), target: target.as_ref() })
     }
 
     /// The link it names with `on`.
@@ -210,7 +220,7 @@ impl Injection {
     pub fn on(&self) -> Option<&Spanned<String>> {
         match self {
             Self::Http(f) => Some(&f.on),
-            _ => self.network().and_then(|(on, _)| on),
+            _ => self.network().and_then(|place| place.on),
         }
     }
 

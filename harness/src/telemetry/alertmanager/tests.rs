@@ -87,7 +87,6 @@ async fn a_silence_is_made_listed_and_ended() {
 }
 
 #[tokio::test]
-#[expect(clippy::float_cmp, reason = "small whole numbers")]
 async fn deliveries_are_counted_by_integration_and_reason() {
     let server = Server::always(200, include_str!("../golden/alertmanager-metrics.txt")).await;
     let counted = deliveries(&client(&server).own_metrics().await.unwrap());

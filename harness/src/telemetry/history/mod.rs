@@ -12,6 +12,7 @@
 //! * A fire-and-resolve between two polls shows in the `ALERTS` samples, see [`AlertHistory::merge_series`].
 
 mod merge;
+mod step;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -155,7 +156,9 @@ impl AlertHistory {
         Self::default()
     }
 
-    /// Takes one answer of the rules API, received at `polled_at` (our clock), and answers the changes it brought to light.
+    /// Takes one answer of the rules API, received at `polled_at`, and answers the changes it brought to light. `polled_at`
+    /// is compared with Prometheus's times, so a known [`ClockOffset`](super::prometheus::ClockOffset) is to be added; one
+    /// that is not can only widen the ranges.
     /// A poll that is a duplicate or older than what is known may refine the history without bringing a change.
     pub fn observe(&mut self, groups: &[Group], polled_at: Stamp) -> Vec<AlertChange> {
         let mut changes = Vec::new();
@@ -197,7 +200,9 @@ impl AlertHistory {
         changes
     }
 
-    /// When polls showed that a rule had lost its evaluations: Prometheus restarted, or its rules were replaced (T28).
+    /// When polls showed that a rule had lost its evaluations: Prometheus restarted, or its rules were replaced (T28). A
+    /// restart that is over before the next poll shows only in
+    /// [`RuntimeInfo::started`](super::prometheus::RuntimeInfo::started); compare both.
     #[must_use]
     pub fn restarts(&self) -> Vec<Stamp> {
         let mut restarts: Vec<_> = self.timelines.values().flat_map(Timeline::restarts).collect();
@@ -251,13 +256,20 @@ struct AlertSeen {
     state: State,
     annotations: Labels,
     active_at: Option<Stamp>,
+    /// `active_at` in whole seconds, which is all `ALERTS_FOR_STATE` says.
+    active_second: Option<i64>,
     value: Option<f64>,
 }
 
 impl AlertSeen {
     fn of(alert: &ActiveAlert) -> Self {
-        let (annotations, active_at, value) = (alert.annotations.clone(), alert.active_at, alert.value);
-        Self { state: alert.state.into(), annotations, active_at, value }
+        Self {
+            state: alert.state.into(),
+            annotations: alert.annotations.clone(),
+            active_at: alert.active_at,
+            active_second: alert.active_at.map(|at| at.0.div_euclid(1_000_000)),
+            value: alert.value,
+        }
     }
 }
 

@@ -178,7 +178,7 @@ fn a_poll_that_meets_an_evaluation_half_way_does_not_move_a_change_forward() {
     assert_eq!(told(&observed(&polls).changes()), "2:pending 4:firing 6:inactive");
     // The same where it is the only poll that saw evaluation 3: `for` cannot be over then.
     polls.retain(|(groups, at)| groups[0].last_evaluation != Some(Stamp(tick(3).0 + DELAY)) || *at > tick(4));
-    assert_eq!(told(&observed(&polls).changes()), "2:pending 4:firing(4..5) 6:inactive");
+    assert_eq!(told(&observed(&polls).changes()), "2:pending 4:firing 6:inactive");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn missed_evaluations_widen_a_change_and_count_as_a_gap() {
     let mut polls = prometheus.polls();
     polls.retain(|(groups, _)| {
         let began = groups[0].last_evaluation.unwrap();
-        !(tick(3) < began && began < tick(6)) && !(tick(8) < began && began < tick(10))
+        ![(3, 6), (8, 10)].iter().any(|(from, to)| tick(*from) < began && began < tick(*to))
     });
     let history = observed(&polls);
     assert_eq!(told(&history.changes()), "2:pending 6:firing(4..6) 10:inactive(8..10)");
@@ -295,11 +295,34 @@ fn a_fire_and_resolve_between_two_polls_is_found_in_the_series_t25() {
     let mut history = observed(&polls);
     assert_eq!(told(&history.changes()), "");
     let alerts = [series("pending", "a", &[2, 3]), series("firing", "a", &[4, 5])];
-    let found = history.merge_series(&alerts);
+    let found = history.merge_series(&alerts, &[]);
     assert_eq!(told(&found), "2:pending 4:firing 8:inactive(6..8)");
     assert!(found[..2].iter().all(|change| change.source == Source::Series));
-    assert_eq!(history.merge_series(&alerts), [], "merging again brings nothing new");
+    assert_eq!(history.merge_series(&alerts, &[]), [], "merging again brings nothing new");
     assert_eq!(history.coverage(&key(), tick(0), tick(9)).unwrap().missed(), 2);
+}
+
+#[test]
+fn two_alerts_in_the_series_are_told_apart_by_when_they_began_t25() {
+    let mut polls = Prometheus::new(".xx.xx....", 0).polls();
+    polls.retain(|(groups, _)| {
+        let began = groups[0].last_evaluation.unwrap();
+        !(tick(1) < began && began < tick(8))
+    });
+    let alerts = [series("firing", "a", &[1, 2, 4, 5])];
+    let mut untold = observed(&polls);
+    assert_eq!(
+        told(&untold.merge_series(&alerts, &[])),
+        "1:firing 8:inactive(6..8)",
+        "a lost evaluation would look alike"
+    );
+    let mut for_state = series("firing", "a", &[1, 2, 4, 5]);
+    for_state.labels.remove("alertstate");
+    for (point, began) in for_state.points.iter_mut().zip([1, 1, 4, 4]) {
+        point.value = tick(began).as_seconds().floor();
+    }
+    let mut history = observed(&polls);
+    assert_eq!(told(&history.merge_series(&alerts, &[for_state])), "1:firing 3:inactive 4:firing 8:inactive(6..8)");
 }
 
 #[test]
@@ -308,7 +331,7 @@ fn the_series_never_contradict_what_was_polled_t23() {
     let mut history = observed(&polls);
     let before = history.changes();
     // Absent for the first two evaluations.
-    assert_eq!(history.merge_series(&[series("firing", "a", &[2, 3, 4])]), []);
+    assert_eq!(history.merge_series(&[series("firing", "a", &[2, 3, 4])], &[]), []);
     assert_eq!(history.changes(), before);
 }
 
@@ -322,7 +345,7 @@ fn series_of_two_rules_with_one_name_find_their_own() {
     let mut history = observed(&[(rules, poll_after(3, 100))]);
     let mut fired = series("firing", "a", &[2]);
     fired.labels.insert("severity".to_owned(), "critical".to_owned());
-    assert_eq!(history.merge_series(&[fired])[0].rule.index, 1);
+    assert_eq!(history.merge_series(&[fired], &[])[0].rule.index, 1);
     assert_eq!(history.alerting("Down").count(), 2);
 }
 
@@ -385,4 +408,50 @@ proptest! {
         let seen: Vec<_> = changes.iter().map(|change| (change.evaluated, change.to)).collect();
         prop_assert_eq!(seen, expected);
     }
+}
+
+/// The samples Prometheus writes for a rule: `ALERTS` by state, and `ALERTS_FOR_STATE`.
+fn all_series(prometheus: &Prometheus) -> (Vec<Series>, Vec<Series>) {
+    let (mut pending, mut firing) = (series("pending", "a", &[]), series("firing", "a", &[]));
+    let mut for_state = series("", "a", &[]);
+    for_state.labels.remove("alertstate");
+    for n in 0..i64::try_from(prometheus.truth.len()).unwrap() {
+        let Some(alert) = prometheus.after(n).1.pop() else { continue };
+        let at = Stamp(tick(n).0 / 1000 * 1000);
+        let state = if alert.state == AlertPhase::Pending { &mut pending } else { &mut firing };
+        state.points.push(Point { at, value: 1.0 });
+        for_state.points.push(Point { at, value: alert.active_at.unwrap().as_seconds().floor() });
+    }
+    (vec![pending, firing], vec![for_state])
+}
+
+proptest! {
+    #[test]
+    fn however_few_polls_the_series_complete_them_t25(
+        truth in prop::collection::vec(prop::sample::select(vec!['.', '.', 'x', 'x']), 2..40),
+        hold in 0_i64..4,
+        kept in prop::collection::vec(prop::sample::select(vec![true, false, false]), 80),
+    ) {
+        let prometheus = Prometheus { truth, hold };
+        let last = i64::try_from(prometheus.truth.len()).unwrap() - 1;
+        let mut polls = prometheus.polls();
+        let edges = [0, last].map(|n| Some(Stamp(tick(n).0 + DELAY)));
+        let mut kept = kept.into_iter();
+        polls.retain(|(groups, _)| kept.next().unwrap() || edges.contains(&groups[0].last_evaluation));
+        let mut history = observed(&polls);
+        let (alerts, for_state) = all_series(&prometheus);
+        history.merge_series(&alerts, &for_state);
+        let full = observed(&prometheus.polls()).changes();
+        let found = history.changes();
+        prop_assert_eq!(told_states(&found), told_states(&full), "{:?}", prometheus.truth);
+        for (found, truth) in found.iter().zip(&full) {
+            let within = found.earliest.0 - 1000 <= truth.evaluated.0 && truth.evaluated.0 <= found.latest.0 + 1000;
+            prop_assert!(within, "{found:?} {truth:?}");
+            prop_assert!(found.to == State::Inactive || found.evaluated.0.abs_diff(truth.evaluated.0) < 1000);
+        }
+    }
+}
+
+fn told_states(changes: &[AlertChange]) -> Vec<State> {
+    changes.iter().map(|change| change.to).collect()
 }

@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::step::{Pair, Step};
 use super::{AlertChange, AlertSeen, Coverage, Gap, Health, HealthChange, RuleKey, RuleKind, Source, State};
 use crate::clock::Stamp;
 use crate::telemetry::Labels;
 use crate::telemetry::prometheus::Rule;
-
-/// An evaluation begins this much after its own timestamp at most, as a share of the interval; where the distance to the
-/// grid is larger, `activeAt` was restored after a restart and lies on no grid.
-const LATEST_START: f64 = 0.2;
 
 /// What an evaluation showed.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,14 +50,6 @@ pub(super) struct Timeline {
     told: BTreeSet<(Stamp, Labels, State)>,
 }
 
-/// Two evaluations that follow each other in what was seen.
-#[derive(Clone, Copy)]
-struct Pair<'a> {
-    before: Option<(Stamp, &'a Seen)>,
-    at: Stamp,
-    now: &'a Seen,
-}
-
 impl Timeline {
     pub(super) fn new(kind: RuleKind) -> Self {
         Self {
@@ -78,6 +67,10 @@ impl Timeline {
 
     pub(super) const fn kind(&self) -> RuleKind {
         self.kind
+    }
+
+    pub(super) const fn hold(&self) -> Duration {
+        self.hold
     }
 
     pub(super) const fn interval(&self) -> Duration {
@@ -229,7 +222,7 @@ impl Timeline {
     }
 
     /// Evaluations missing between two that were seen.
-    fn missed_between(&self, before: Stamp, at: Stamp) -> usize {
+    pub(super) fn missed_between(&self, before: Stamp, at: Stamp) -> usize {
         let intervals = self.intervals(before, at).round();
         whole(intervals - 1.0)
     }
@@ -243,139 +236,9 @@ impl Timeline {
         if self.interval.is_zero() { 0.0 } else { to.since(from).as_secs_f64() / self.interval.as_secs_f64() }
     }
 
-    fn times(&self, count: usize) -> Duration {
+    pub(super) fn times(&self, count: usize) -> Duration {
         self.interval.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
     }
-}
-
-/// What became of one alert between two evaluations.
-struct Step<'a> {
-    timeline: &'a Timeline,
-    key: &'a RuleKey,
-    labels: &'a Labels,
-    pair: Pair<'a>,
-}
-
-impl Step<'_> {
-    fn changes(&self, before: Option<&AlertSeen>, now: Option<&AlertSeen>, changes: &mut Vec<AlertChange>) {
-        match (before, now) {
-            (None, Some(now)) => self.appear(now, None, changes),
-            (Some(before), None) => changes.push(self.disappear(before)),
-            (Some(before), Some(now)) if is_another(before, now) => {
-                let ended = self.end_unseen(before, now);
-                let after = ended.evaluated;
-                changes.push(ended);
-                self.appear(now, Some(after), changes);
-            }
-            (Some(before), Some(now)) if before.state != now.state => {
-                changes.push(self.change(before.state, now.state, now, self.evaluated(now), self.missed()));
-            }
-            _ => {}
-        }
-    }
-
-    /// An alert that was inactive at `after`, or at the evaluation before.
-    fn appear(&self, now: &AlertSeen, after: Option<Stamp>, changes: &mut Vec<AlertChange>) {
-        let inactive_at = after.or_else(|| self.pair.before.map(|(at, _)| at));
-        let evaluated = self.evaluated(now);
-        // Restored after a restart, it may claim to be older than what was seen.
-        let began = now.active_at.filter(|began| inactive_at.is_none_or(|inactive| *began > inactive));
-        match (began, now.state) {
-            (Some(began), State::Pending) => changes.push(self.exactly(State::Inactive, State::Pending, now, began)),
-            (Some(began), _) if self.timeline.hold.is_zero() => {
-                changes.push(self.exactly(State::Inactive, State::Firing, now, began));
-            }
-            (Some(began), _) => {
-                let pending = AlertChange {
-                    source: Source::Inferred,
-                    value: None,
-                    ..self.exactly(State::Inactive, State::Pending, now, began)
-                };
-                changes.push(pending);
-                let missed = self.timeline.missed_between(began, evaluated);
-                changes.push(self.change(State::Pending, State::Firing, now, evaluated, missed));
-            }
-            (None, state) => changes.push(self.change(State::Inactive, state, now, evaluated, self.missed())),
-        }
-    }
-
-    fn disappear(&self, before: &AlertSeen) -> AlertChange {
-        let ended = AlertSeen { value: None, ..before.clone() };
-        self.change(before.state, State::Inactive, &ended, self.evaluated(before), self.missed())
-    }
-
-    /// It is active again since a later time, so it was inactive at an evaluation in between.
-    fn end_unseen(&self, before: &AlertSeen, now: &AlertSeen) -> AlertChange {
-        let interval = self.timeline.interval;
-        let first = self.pair.before.map_or(self.pair.at, |(at, _)| self.on_grid(at, before.active_at)) + interval;
-        let last = now.active_at.map_or(first, |began| began - interval).max(first);
-        let change = self.change(before.state, State::Inactive, before, last, 0);
-        AlertChange { earliest: first, value: None, source: Source::Inferred, ..change }
-    }
-
-    fn exactly(&self, from: State, to: State, seen: &AlertSeen, at: Stamp) -> AlertChange {
-        AlertChange { latest: at, ..self.change(from, to, seen, at, 0) }
-    }
-
-    fn change(&self, from: State, to: State, seen: &AlertSeen, evaluated: Stamp, missed: usize) -> AlertChange {
-        let evaluated = self.not_before_hold(to, seen, evaluated);
-        let mut earliest = evaluated - self.timeline.times(missed);
-        if let (State::Firing, Some(began)) = (to, seen.active_at) {
-            earliest = earliest.max(began + self.timeline.hold).min(evaluated);
-        }
-        let latest = if self.is_late() { evaluated + self.timeline.interval } else { evaluated };
-        AlertChange {
-            rule: self.key.clone(),
-            labels: self.labels.clone(),
-            annotations: seen.annotations.clone(),
-            from,
-            to,
-            evaluated,
-            earliest,
-            latest,
-            value: seen.value,
-            source: self.pair.now.source,
-        }
-    }
-
-    /// An alert cannot fire before its `for` is over; if it seems to, the poll met the next evaluation half-way.
-    fn not_before_hold(&self, to: State, seen: &AlertSeen, evaluated: Stamp) -> Stamp {
-        let slack = Duration::from_millis(2);
-        match (to, seen.active_at) {
-            (State::Firing, Some(began)) if evaluated + slack < began + self.timeline.hold => {
-                evaluated + self.timeline.interval
-            }
-            _ => evaluated,
-        }
-    }
-
-    /// Whether the poll came so late that it may show alerts of the next evaluation.
-    fn is_late(&self) -> bool {
-        self.pair.now.polled_at >= self.pair.at + self.timeline.interval
-    }
-
-    fn missed(&self) -> usize {
-        self.pair.before.map_or(0, |(before, _)| self.timeline.missed_between(before, self.pair.at))
-    }
-
-    fn evaluated(&self, seen: &AlertSeen) -> Stamp {
-        self.on_grid(self.pair.at, seen.active_at)
-    }
-
-    /// The timestamp of the evaluation that began at `at`: the last point before it on the grid `active_at` lies on.
-    fn on_grid(&self, at: Stamp, active_at: Option<Stamp>) -> Stamp {
-        let interval = i64::try_from(self.timeline.interval.as_micros()).unwrap_or(0);
-        let Some(active_at) = active_at.filter(|_| interval > 0) else { return at };
-        let after = (at.0 - active_at.0 + 1000).rem_euclid(interval) - 1000;
-        #[expect(clippy::cast_precision_loss, reason = "intervals are far below 2^52 microseconds")]
-        let share = after as f64 / interval as f64;
-        if share > LATEST_START { at } else { Stamp(at.0 - after) }
-    }
-}
-
-fn is_another(before: &AlertSeen, now: &AlertSeen) -> bool {
-    let restarted = matches!((before.active_at, now.active_at), (Some(before), Some(now)) if now > before);
-    restarted || (before.state == State::Firing && now.state == State::Pending)
 }
 
 fn whole(count: f64) -> usize {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub use query::{Point, Sample, Series, Value as QueryValue};
 pub use rules::{ActiveAlert, AlertPhase, Group, Health, Rule, RuleKind};
-pub use status::{AlertmanagerTarget, BuildInfo, Metadata, RuntimeInfo, Target};
+pub use status::{AlertmanagerTarget, BuildInfo, Metadata, OwnCounters, RuntimeInfo, Target};
 
 use super::document::Node;
 use super::exposition::Exposition;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::document::Node;
+use super::super::exposition::Exposition;
 use super::super::{Answer, Error, Labels};
 use super::Prometheus;
 use crate::clock::Stamp;
@@ -71,6 +72,44 @@ pub struct Metadata {
     pub help: String,
     /// Unit, mostly empty.
     pub unit: String,
+}
+
+/// Prometheus's own counts of what it did not do: proof for negatives (T26) and for the way of a page (T32). A counter that
+/// it does not serve is `None`, which is not zero.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OwnCounters {
+    /// Alerts it could not send to any Alertmanager.
+    pub notifications_dropped: Option<f64>,
+    /// Attempts to send to an Alertmanager that failed.
+    pub notification_errors: Option<f64>,
+    /// Evaluations due, by rule group (`<file>;<group>`).
+    pub iterations: BTreeMap<String, f64>,
+    /// Of these, evaluations left out because the one before took too long.
+    pub iterations_missed: BTreeMap<String, f64>,
+    /// Rule evaluations that failed, by rule group.
+    pub evaluation_failures: BTreeMap<String, f64>,
+}
+
+impl OwnCounters {
+    /// Reads them out of [`Prometheus::own_metrics`].
+    #[must_use]
+    pub fn of(metrics: &Exposition) -> Self {
+        let by_group = |name: &str| {
+            let mut groups = BTreeMap::new();
+            for sample in metrics.samples().filter(|sample| sample.name == name) {
+                let group = sample.labels.get("rule_group").cloned().unwrap_or_default();
+                *groups.entry(group).or_default() += sample.value;
+            }
+            groups
+        };
+        Self {
+            notifications_dropped: metrics.sum("prometheus_notifications_dropped_total", &[]),
+            notification_errors: metrics.sum("prometheus_notifications_errors_total", &[]),
+            iterations: by_group("prometheus_rule_group_iterations_total"),
+            iterations_missed: by_group("prometheus_rule_group_iterations_missed_total"),
+            evaluation_failures: by_group("prometheus_rule_evaluation_failures_total"),
+        }
+    }
 }
 
 impl Prometheus {

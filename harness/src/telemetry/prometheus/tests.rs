@@ -116,7 +116,6 @@ async fn a_native_histogram_is_no_number_t14() {
 }
 
 #[tokio::test]
-#[expect(clippy::float_cmp, reason = "read from the golden file")]
 async fn rules_come_with_health_times_and_alerts() {
     let groups = client(&Server::always(200, golden!("rules")).await).rules().await.unwrap().value;
     let group = &groups[0];
@@ -180,4 +179,14 @@ async fn a_clock_that_is_ahead_is_measured_t20_b62() {
     });
     let offset = client(&server.await).clock_offset(&clock).await.unwrap();
     assert!((offset.seconds - 600.0).abs() <= offset.uncertainty + 0.001, "{offset:?}");
+}
+
+#[tokio::test]
+async fn its_own_counters_prove_what_it_did_not_do_t26_t32() {
+    let server = Server::always(200, include_str!("../golden/prometheus-metrics.txt")).await;
+    let counters = OwnCounters::of(&client(&server).own_metrics().await.unwrap());
+    assert_eq!(counters.notifications_dropped, Some(1.0));
+    assert_eq!((counters.iterations["rules.yml;g"], counters.iterations_missed["rules.yml;g"]), (11.0, 0.0));
+    assert!(counters.evaluation_failures["rules.yml;g"] > 0.0);
+    assert_eq!(OwnCounters::of(&Exposition::default()).notifications_dropped, None, "not served is not zero");
 }

@@ -25,6 +25,7 @@ pub use path::PathStep;
 pub use pattern::{Pattern, PatternPart};
 pub use re2::compile as compile_regex;
 pub use template::{Call, Node, Operand, Pipeline, Template, TemplateError};
+pub(crate) use unit::{go_duration, prometheus_duration};
 pub use unit::{parse_bytes, parse_duration};
 
 /// Why a text is no LogQL query. `Display` is Loki's text: `parse error at line 1, col 12: …`, or `parse error : …` for

@@ -191,6 +191,36 @@ impl Template {
     }
 }
 
+impl Template {
+    /// Whether its output depends on labels.
+    #[must_use]
+    pub fn reads_labels(&self) -> bool {
+        nodes_read(&self.nodes)
+    }
+}
+
+fn nodes_read(nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| match node {
+        Node::Text(_) => false,
+        Node::Action(pipeline) => pipeline_reads(pipeline),
+        Node::If(branches, otherwise) => {
+            branches.iter().any(|(pipeline, body)| pipeline_reads(pipeline) || nodes_read(body))
+                || nodes_read(otherwise)
+        }
+        Node::With(pipeline, body, otherwise) | Node::Range(pipeline, body, otherwise) => {
+            pipeline_reads(pipeline) || nodes_read(body) || nodes_read(otherwise)
+        }
+    })
+}
+
+fn pipeline_reads(pipeline: &Pipeline) -> bool {
+    pipeline.commands.iter().flat_map(|call| &call.operands).any(|operand| match operand {
+        Operand::Dot | Operand::Field(_) | Operand::Variable(..) => true,
+        Operand::Group(inner, _) => pipeline_reads(inner),
+        _ => false,
+    })
+}
+
 fn error(name: &str, what: &str) -> TemplateError {
     TemplateError(format!("template: {name}:1: {what}"))
 }

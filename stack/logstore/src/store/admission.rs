@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{Accepted, AcceptedEntry, PushEntry, PushError, PushStream};
+use super::{Accepted, AcceptedEntry, PushEntry, PushError, PushStream, discovery};
 use crate::clock::{self, Nanos};
 use crate::label::Labels;
 use crate::metric::{Metrics, Reason};
@@ -13,23 +13,6 @@ const TENANT: &str = "fake";
 
 /// How many refused entries of a stream an error text lists.
 const MAX_LISTED: usize = 10;
-
-/// The labels that `service_name` is taken from, in this order.
-const SERVICE_LABELS: [&str; 13] = [
-    "service",
-    "app",
-    "application",
-    "app_name",
-    "name",
-    "app_kubernetes_io_name",
-    "container",
-    "container_name",
-    "k8s_container_name",
-    "component",
-    "workload",
-    "job",
-    "k8s_job_name",
-];
 
 /// The judgement of one push.
 pub(super) struct Admission<'a> {
@@ -85,7 +68,10 @@ impl<'a> Admission<'a> {
             let message = "error at least one label pair is required per stream".to_owned();
             return Err((Reason::MissingLabels, message));
         }
-        let labels = discover(labels, self.limits.discovery);
+        let labels = match self.limits.discovery {
+            Discovery::On => discovery::with_service(&labels),
+            Discovery::Off => labels,
+        };
         let count = labels.len() - usize::from(labels.get("service_name").is_some());
         if count > self.limits.max_label_names {
             let message =
@@ -119,6 +105,10 @@ impl<'a> Admission<'a> {
             self.refuse(reason, 1, size, message);
             return None;
         }
+        let metadata = match self.limits.discovery {
+            Discovery::On => discovery::with_level(labels, metadata, &entry.line),
+            Discovery::Off => metadata,
+        };
         Some(AcceptedEntry { at: entry.at, line: entry.line, metadata })
     }
 
@@ -228,15 +218,6 @@ impl<'a> Admission<'a> {
 
 fn nanos(duration: std::time::Duration) -> Nanos {
     Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
-}
-
-/// Adds `service_name` as Loki does.
-fn discover(labels: Labels, discovery: Discovery) -> Labels {
-    if discovery == Discovery::Off || labels.get("service_name").is_some() {
-        return labels;
-    }
-    let found = SERVICE_LABELS.iter().find_map(|name| labels.get(name)).unwrap_or("unknown_service").to_owned();
-    Labels::new(labels.iter().chain([("service_name", found.as_str())]))
 }
 
 fn ignored(labels: &Labels, failed: &[(Nanos, String)], total: usize) -> String {

@@ -44,8 +44,8 @@ impl Stream {
 #[derive(Debug)]
 pub(super) struct Index {
     streams: BTreeMap<Labels, Stream>,
-    /// The streams of all chunks, in the order the chunks were begun.
-    order: VecDeque<Labels>,
+    /// The streams of all chunks and the segments of the log they were begun in, in the order they were begun.
+    order: VecDeque<(Labels, u64)>,
     entries: usize,
     memory: usize,
     max_bytes: usize,
@@ -84,11 +84,21 @@ impl Index {
     }
 
     /// Adds what was planned.
-    pub(super) fn apply(&mut self, plan: Vec<Accepted>, limits: &Limits, now: Instant, metrics: &Metrics) {
+    pub(super) fn apply(
+        &mut self,
+        plan: Vec<Accepted>,
+        limits: &Limits,
+        now: Instant,
+        segment: u64,
+        metrics: &Metrics,
+    ) {
         for stream in plan {
             let bytes: usize = stream.entries.iter().map(AcceptedEntry::bytes).sum();
             for entry in stream.entries {
-                self.append(&stream.labels, entry, limits, now, metrics);
+                if !self.streams.contains_key(&stream.labels) {
+                    self.create(&stream.labels, limits, now, metrics);
+                }
+                self.append(&stream.labels, entry, segment, metrics);
             }
             if let Some(stored) = self.streams.get_mut(&stream.labels) {
                 stored.rate.take(bytes, now);
@@ -96,13 +106,26 @@ impl Index {
         }
     }
 
-    fn append(&mut self, labels: &Labels, entry: AcceptedEntry, limits: &Limits, now: Instant, metrics: &Metrics) {
-        if !self.streams.contains_key(labels) {
-            self.streams.insert(labels.clone(), Stream::new(limits, now));
-            self.memory += STREAM_OVERHEAD + stream_bytes(labels);
-            add(&metrics.streams_created, 1);
+    fn create(&mut self, labels: &Labels, limits: &Limits, now: Instant, metrics: &Metrics) {
+        self.streams.insert(labels.clone(), Stream::new(limits, now));
+        self.memory += STREAM_OVERHEAD + stream_bytes(labels);
+        add(&metrics.streams_created, 1);
+    }
+
+    /// What was read from the log did not come through the limits of now.
+    pub(super) fn refill(&mut self, limits: &Limits, now: Instant) {
+        for stream in self.streams.values_mut() {
+            stream.rate = Bucket::new(limits.stream_rate, limits.stream_burst, now);
         }
-        let stream = self.streams.get_mut(labels).expect("it was there or was just made");
+    }
+
+    /// The segment of the log that the oldest chunk was begun in.
+    pub(super) fn oldest_segment(&self) -> Option<u64> {
+        self.order.front().map(|(_, segment)| *segment)
+    }
+
+    fn append(&mut self, labels: &Labels, entry: AcceptedEntry, segment: u64, metrics: &Metrics) {
+        let stream = self.streams.get_mut(labels).expect("the caller made it");
         stream.newest = stream.newest.max(entry.at);
         if stream.contains(&entry) {
             add(&metrics.duplicates, 1);
@@ -117,7 +140,7 @@ impl Index {
             let fresh = Arc::new(Chunk::default());
             self.memory += fresh.footprint();
             stream.chunks.push_back(fresh);
-            self.order.push_back(labels.clone());
+            self.order.push_back((labels.clone(), segment));
         }
         let chunk = stream.chunks.back_mut().expect("a chunk with room was made above");
         self.memory -= chunk.footprint();
@@ -131,7 +154,7 @@ impl Index {
     /// Drops the oldest chunks until the memory is within its bound; the newest chunk always stays.
     fn evict(&mut self, metrics: &Metrics) {
         while self.memory > self.max_bytes && self.order.len() > 1 {
-            let Some(labels) = self.order.pop_front() else { return };
+            let Some((labels, _)) = self.order.pop_front() else { return };
             let Some(stream) = self.streams.get_mut(&labels) else { continue };
             if let Some(chunk) = stream.chunks.pop_front() {
                 self.memory -= chunk.footprint();

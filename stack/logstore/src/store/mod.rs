@@ -7,8 +7,11 @@
 mod admission;
 mod bucket;
 mod chunk;
+mod discovery;
 mod index;
+mod journal;
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -22,6 +25,7 @@ use crate::option::Options;
 use admission::Admission;
 use bucket::Bucket;
 use index::Index;
+use journal::Journal;
 
 /// A stream as it was pushed.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +58,9 @@ pub enum PushError {
         /// Loki's text.
         message: String,
     },
+    /// The log cannot be written; nothing of the push was stored.
+    #[error("write the log: {0}")]
+    Log(#[source] io::Error),
 }
 
 /// Entries that were judged and may be stored.
@@ -98,20 +105,30 @@ pub struct Store {
 #[derive(Debug)]
 struct Writer {
     rate: Bucket,
+    journal: Option<Journal>,
 }
 
 impl Store {
-    /// An empty store.
-    #[must_use]
-    pub fn new(options: Options) -> Self {
-        let limits = &options.limits;
-        let rate = Bucket::new(limits.ingestion_rate, limits.ingestion_burst, clock::instant());
-        Self {
-            writer: Mutex::new(Writer { rate }),
-            index: RwLock::new(Index::new(options.max_bytes)),
-            metrics: Arc::new(Metrics::default()),
-            options,
-        }
+    /// A store with what its log holds, or an empty one if it has none.
+    ///
+    /// # Errors
+    /// If the log cannot be read or begun.
+    pub fn open(options: Options) -> io::Result<Self> {
+        let (limits, now) = (&options.limits, clock::instant());
+        let metrics = Arc::new(Metrics::default());
+        let mut index = Index::new(options.max_bytes);
+        let journal = match &options.data {
+            None => None,
+            Some(folder) => Some(Journal::open(folder, options.fsync, |segment, accepted| {
+                add(&metrics.recovered_entries, accepted.entries.len());
+                index.apply(vec![accepted], limits, now, segment, &metrics);
+            })?),
+        };
+        index.refill(limits, now);
+        index.publish(&metrics);
+        let rate = Bucket::new(limits.ingestion_rate, limits.ingestion_burst, now);
+        let writer = Mutex::new(Writer { rate, journal });
+        Ok(Self { writer, index: RwLock::new(index), metrics, options })
     }
 
     /// The store's own numbers.
@@ -152,10 +169,13 @@ impl Store {
             let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
             index.plan(accepted, &mut admission, now)
         };
+        let segment = writer.log(&plan).map_err(PushError::Log)?;
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        index.apply(plan, &self.options.limits, now, &self.metrics);
+        index.apply(plan, &self.options.limits, now, segment, &self.metrics);
         index.publish(&self.metrics);
+        let needed = index.oldest_segment();
         drop(index);
+        writer.tidy(needed, &self.metrics).map_err(PushError::Log)?;
         drop(writer);
         admission.result()
     }
@@ -178,6 +198,27 @@ impl Store {
     #[must_use]
     pub fn select(&self, matchers: &[Matcher], from: Nanos, to: Nanos) -> Vec<Selected> {
         self.index.read().unwrap_or_else(PoisonError::into_inner).select(matchers, from, to)
+    }
+}
+
+impl Writer {
+    /// Writes what was accepted to the log, if there is one; the number of the segment it went to.
+    fn log(&mut self, plan: &[Accepted]) -> io::Result<u64> {
+        match &mut self.journal {
+            Some(journal) if plan.iter().any(|stream| !stream.entries.is_empty()) => {
+                journal.append(plan)?;
+                Ok(journal.segment())
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// Begins a new segment where it is time, and removes those that nothing in memory comes from.
+    fn tidy(&mut self, needed: Option<u64>, metrics: &Metrics) -> io::Result<()> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        journal.rotate(needed.unwrap_or_else(|| journal.segment()))?;
+        metrics.log_bytes.store(journal.bytes(), Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
 }
 
 /// Every node, parents before children, in the order of the text.
-pub(super) fn walk<'a>(expr: &'a Expr, visit: &mut impl FnMut(&'a Expr)) {
+pub fn walk<'a>(expr: &'a Expr, visit: &mut impl FnMut(&'a Expr)) {
     visit(expr);
     for child in children(expr) {
         walk(child, visit);
@@ -105,7 +105,8 @@ pub(super) fn is_constant(expr: &Expr) -> bool {
 }
 
 /// The value of a constant expression made of `+ - * /`.
-pub(super) fn constant_value(expr: &Expr) -> Option<f64> {
+#[must_use]
+pub fn constant_value(expr: &Expr) -> Option<f64> {
     match expr {
         Expr::NumberLiteral(literal) => Some(literal.val),
         Expr::Paren(paren) => constant_value(&paren.expr),

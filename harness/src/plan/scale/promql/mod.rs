@@ -18,7 +18,7 @@ use super::duration::{self, Rounding, Scale};
 use token::{Kind, Token};
 
 pub use caveat::{Doubt, DoubtKind};
-pub use literal::is_elapsed_time;
+pub use literal::{constant_value, is_elapsed_time, walk};
 pub use window::{Window, selectors, windows};
 
 /// A replacement inside an expression's text.
@@ -61,12 +61,33 @@ pub struct Context {
     pub elapsed: BTreeSet<String>,
 }
 
+/// More tokens or deeper brackets than this are no expression a person wrote, and would exhaust the stack.
+const MOST_TOKENS: usize = 5_000;
+const DEEPEST: usize = 200;
+
 /// Parses an expression.
 ///
 /// # Errors
-/// With the parser's words.
+/// With the parser's words, or when it is far too long or too deep.
 pub fn parse(text: &str) -> Result<Expr, PromqlError> {
+    let tokens = token::tokens(text);
+    if tokens.len() > MOST_TOKENS || deepest(text, &tokens) > DEEPEST {
+        return Err(PromqlError::Syntax(format!("more than {MOST_TOKENS} tokens or {DEEPEST} nested brackets")));
+    }
     promql_parser::parser::parse(text).map_err(PromqlError::Syntax)
+}
+
+fn deepest(text: &str, tokens: &[Token]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for token in tokens.iter().filter(|token| token.kind == Kind::Sign) {
+        match &text[token.span.clone()] {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Divides every duration of `text` by the scale. Numbers are touched only where they are compared with elapsed time or

@@ -61,3 +61,27 @@ fn divide(expr: &mut Expr, scale: Scale, divided: &BTreeSet<usize>, index: &mut 
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_rewriting_is_not_proved() {
+        let original = super::super::parse("rate(a{b=\"c\"}[5m] offset 1m) > 3600").unwrap();
+        let scale = Scale::new(60.0).unwrap();
+        let proved = |text: &str, divided: &[usize]| proves(&original, text, scale, &divided.iter().copied().collect());
+        assert!(proved("rate(a{b=\"c\"}[5s] offset 1s) > 3600", &[]));
+        assert!(proved("rate(a{b=\"c\"}[5s] offset 1s) > 60", &[0]));
+        for wrong in [
+            "rate(a{b=\"c\"}[5m] offset 1s) > 3600",
+            "rate(a{b=\"c\"}[5s] offset 1m) > 3600",
+            "rate(a{b=\"d\"}[5s] offset 1s) > 3600",
+            "rate(a{b=\"c\"}[5s] offset 1s) > 60",
+            "rate(a{b=\"c\"}[5s] offset 1s) >= 3600",
+            "rate(a{b=\"c\"}[5s offset 1s) > 3600",
+        ] {
+            assert!(!proved(wrong, &[]), "{wrong}");
+        }
+    }
+}

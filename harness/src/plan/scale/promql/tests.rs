@@ -93,6 +93,14 @@ fn what_is_no_promql_is_refused_with_the_parsers_words() {
 }
 
 #[test]
+fn endless_expressions_are_refused_and_long_strings_are_not_b34() {
+    for text in ["(".repeat(50_000), "a + ".repeat(50_000) + "a", "-".repeat(50_000) + "a"] {
+        assert!(matches!(parse(&text), Err(PromqlError::Syntax(_))));
+    }
+    assert!(parse(&format!("a{{b=~\"{}\"}}", "x|".repeat(50_000))).is_ok());
+}
+
+#[test]
 fn windows_add_subqueries_and_know_their_function() {
     let expr = parse("max_over_time(rate(a[5m] offset 1m)[1h:1m]) + avg_over_time(b[10m])").unwrap();
     let found = windows(&expr);

@@ -30,6 +30,12 @@ impl Work {
                 None => self.unknown(&config.file, node, addresses),
             }
         }
+        let managers = document
+            .get("alerting")
+            .and_then(|alerting| alerting.get("alertmanagers"))
+            .map(Node::items)
+            .unwrap_or_default();
+        managers.iter().chain([document]).for_each(|holder| self.discovery(&config.file, holder));
         for job in document.get("scrape_configs").map(Node::items).unwrap_or_default() {
             self.discovery(&config.file, job);
             let used = self.used(&config.file, job, addresses);
@@ -56,11 +62,11 @@ impl Work {
     fn discovery(&mut self, file: &SourceFile, job: &Node) {
         for (key, _) in job.entries() {
             let name = key.text().unwrap_or_default();
-            if name.ends_with("_sd_configs") {
+            if name.ends_with("_sd_configs") || name == "scrape_config_files" {
                 self.problems.push(ScaleProblem {
                     file: file.name(),
                     line: key.line,
-                    message: format!("`{name}` asks a discovery that does not exist in a drill"),
+                    message: format!("`{name}` brings targets that a drill does not know"),
                     help: "list the targets under `static_configs`, or attach to the running stack (`--stack attach`)"
                         .to_owned(),
                 });

@@ -4,11 +4,13 @@
 mod address;
 mod leak;
 mod receiver;
+mod redact;
 mod scaling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
@@ -72,7 +74,7 @@ pub struct Rendered {
 }
 
 /// A file as it will run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RewrittenFile {
     /// The author's file.
     pub original: PathBuf,
@@ -80,7 +82,7 @@ pub struct RewrittenFile {
     pub relative: PathBuf,
     /// Its text.
     pub text: String,
-    /// A unified diff from the author's text; empty when nothing changed.
+    /// A unified diff from the author's text, secrets cut; empty when nothing changed.
     pub diff: String,
 }
 
@@ -141,6 +143,11 @@ pub fn render(set: &ConfigSet, request: &RenderRequest<'_>) -> Result<Rendered, 
         }
     }
     work.general_caveats(set);
+    work.caveats.extend(set.prometheus.unmatched_rule_files.iter().map(|(location, pattern)| Caveat {
+        location: Some(location.clone()),
+        subject: "rule_files".to_owned(),
+        message: format!("`{pattern}` matches no file, and Prometheus says nothing about it"),
+    }));
     Ok(Rendered {
         prometheus: prometheus.relative.clone(),
         alertmanager: alertmanager.map(|file| file.relative),
@@ -216,11 +223,9 @@ fn rewritten(file: &SourceFile, text: String) -> RewrittenFile {
     let diff = if text == file.text {
         String::new()
     } else {
-        TextDiff::from_lines(&file.text, &text)
-            .unified_diff()
-            .context_radius(2)
-            .header(&format!("a/{name}"), &format!("b/{name}"))
-            .to_string()
+        let (before, after) = (format!("a/{name}"), format!("b/{name}"));
+        let diff = TextDiff::from_lines(&file.text, &text);
+        redact::redacted(&diff.unified_diff().context_radius(2).header(&before, &after).to_string())
     };
     RewrittenFile { original: file.path.clone(), relative: file.relative.clone(), text, diff }
 }

@@ -99,7 +99,10 @@ fn redirect_receiver(
     let mut converted = Vec::new();
     for (key, list) in receiver.entries() {
         let Some(kind) = key.text().and_then(|key| key.strip_suffix("_configs")) else { continue };
-        let shape = shape_of(kind, list).filter(|shape| *shape == Shape::Webhook || shapes.contains(shape));
+        // what is shared by an alias cannot point at two inboxes: it is written out as webhooks
+        let shared = list.at != list.span || list.items().iter().any(|entry| entry.at != entry.span);
+        let shape =
+            shape_of(kind, list).filter(|shape| !shared && (*shape == Shape::Webhook || shapes.contains(shape)));
         for (index, entry) in list.items().iter().enumerate() {
             let slot = Slot {
                 receiver: name.to_owned(),
@@ -173,12 +176,14 @@ fn keep_shape(source: &str, entry: &Node, shape: Shape, address: &str, edits: &m
 fn webhook(kind: &str, entry: &Node, address: &str) -> String {
     let explicit = entry.get("send_resolved").and_then(Node::text).map(is_true);
     let send_resolved = explicit.unwrap_or_else(|| sends_resolved_by_default(kind));
-    format!("{{url: '{address}', send_resolved: {send_resolved}}}")
+    let max_alerts = entry.get("max_alerts").and_then(Node::text).filter(|_| kind == "webhook");
+    let max_alerts = max_alerts.map_or_else(String::new, |limit| format!(", max_alerts: {limit}"));
+    format!("{{url: '{address}', send_resolved: {send_resolved}{max_alerts}}}")
 }
 
 fn add_webhooks(source: &str, receiver: &Node, entries: &[String], edits: &mut Edits) {
     let items = |indent: &str| entries.iter().map(|entry| format!("{indent}- {entry}")).collect::<Vec<_>>().join("\n");
-    match receiver.own_entry("webhook_configs").map(|(_, list)| list) {
+    match receiver.own_entry("webhook_configs").map(|(_, list)| list).filter(|list| list.at == list.span) {
         Some(list) => match &list.value {
             Value::Sequence(own, Flow::Block) if !own.is_empty() => {
                 let first = own[0].at.start;

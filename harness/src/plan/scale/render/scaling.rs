@@ -10,9 +10,9 @@ use super::super::duration::{self, Rounding, SHORTEST_TICK, Scale};
 use super::super::edit::{Alignment, Edits, end_of_block};
 use super::super::problem::{Caveat, ScaleProblem};
 use super::super::promql::{self, Context};
-use super::super::rule;
 use super::super::source::SourceFile;
 use super::super::yaml::{Flow, Node, Value};
+use super::super::{flag, rule};
 use super::{ConfigSet, RenderError, Work};
 
 impl Work {
@@ -37,7 +37,7 @@ impl Work {
             set_duration(node, self.scale, Rounding::Up, edits);
         }
         let interval = self.shortened(config.scrape_interval);
-        self.set_timeout(&config.file, global, interval, edits);
+        Self::set_timeout(global, interval, edits);
         add_defaults(&config.file.text, document, "global", &missing, edits);
         for job in document.get("scrape_configs").map(Node::items).unwrap_or_default() {
             let own = job.get("scrape_interval");
@@ -45,7 +45,7 @@ impl Work {
                 self.set_interval(&config.file, node, "scrape_interval", edits);
             }
             let written = own.and_then(Node::text).and_then(duration::parse).map(|written| self.shortened(written));
-            self.set_timeout(&config.file, Some(job), written.unwrap_or(interval), edits);
+            Self::set_timeout(Some(job), written.unwrap_or(interval), edits);
         }
     }
 
@@ -86,20 +86,11 @@ impl Work {
     }
 
     /// A scrape's answer takes as long as it takes, so the timeout stays real, capped by the interval as Prometheus demands.
-    fn set_timeout(&mut self, file: &SourceFile, holder: Option<&Node>, interval: Duration, edits: &mut Edits) {
+    fn set_timeout(holder: Option<&Node>, interval: Duration, edits: &mut Edits) {
         let Some(node) = holder.and_then(|holder| holder.get("scrape_timeout")) else { return };
         let Some(written) = node.text().and_then(duration::parse) else { return };
         if written > interval {
             edits.set(node, &duration::print(interval));
-            self.caveats.push(Caveat {
-                location: Some(file.location(node)),
-                subject: "scrape_timeout".to_owned(),
-                message: format!(
-                    "answers take real time, so the timeout of {} is not divided but cut to the interval of {}: a target slower than that is down here and not in production",
-                    duration::print(written),
-                    duration::print(interval)
-                ),
-            });
         }
     }
 
@@ -228,12 +219,42 @@ impl Work {
         let fixed = "what no setting shortens stays as long as in production: Prometheus finds Alertmanager 5 s after a start or reload, \
                      sends resolved alerts again for 15 min, and Alertmanager forgets an empty group after up to 30 s";
         self.caveats.push(Caveat::general(fixed));
+        self.scrape_timeouts(set);
+        let (resend, meant) = (flag::resend_delay(self.scale), self.shortened(flag::RESEND_DELAY));
+        if resend > meant {
+            self.caveats.push(Caveat::general(format!(
+                "Prometheus sends a firing alert again every {} and not every {}, because a restart silences it for 5 s: \
+                 when it dies, Alertmanager resolves after {} here and after 4m in production",
+                duration::print(resend),
+                duration::print(meant),
+                duration::print(resend * 4)
+            )));
+        }
         if let Some(manager) = set.alertmanager.as_ref().filter(|manager| !manager.time_intervals.is_empty()) {
             self.caveats.push(Caveat {
                 location: None,
                 subject: manager.time_intervals.join(", "),
                 message: "time intervals read the wall clock, which no scale compresses: they mute and unmute as at this hour of this day".to_owned(),
             });
+        }
+    }
+}
+
+impl Work {
+    fn scrape_timeouts(&mut self, set: &ConfigSet) {
+        for job in &set.prometheus.jobs {
+            let interval = self.shortened(job.interval);
+            if job.timeout > interval {
+                self.caveats.push(Caveat {
+                    location: Some(job.location.clone()),
+                    subject: job.name.clone(),
+                    message: format!(
+                        "answers take real time: a scrape may take {} here and {} in production, so a slower target is down only here",
+                        duration::print(interval),
+                        duration::print(job.timeout)
+                    ),
+                });
+            }
         }
     }
 }

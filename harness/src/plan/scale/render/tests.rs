@@ -200,7 +200,7 @@ fn prometheus_gets_intervals_addresses_and_nothing_else() {
             "+      - {source_labels: [__address__, instance], regex: 'prometheus:9090;', target_label: instance, replacement: 'prometheus:9090'}",
             "+      - {source_labels: [__address__], regex: 'prometheus:9090', target_label: __address__, replacement: '127.0.0.1:41002'}",
             "-remote_write:",
-            "-  - url: https://metrics.example.com/push",
+            "-  - url: https://metrics.example.com/…",
         ]
     );
 }
@@ -211,6 +211,10 @@ fn receivers_become_local_webhooks_with_their_own_send_resolved_t42() {
     let manager = text(&found, "alertmanager.yml");
     for secret in ["SECRET", "hunter2", "smtp.example.com", "OLD", "proxy", "dead.example"] {
         assert!(!manager.contains(secret), "{secret} is left in\n{manager}");
+    }
+    let diff = &found.files.iter().find(|file| file.relative == Path::new("alertmanager.yml")).unwrap().diff;
+    for secret in ["SECRET", "hunter2", "OLD"] {
+        assert!(!diff.contains(secret), "{secret} is shown in\n{diff}");
     }
     let config = found.config.alertmanager.unwrap();
     let resolved = |name: &str| {
@@ -300,4 +304,43 @@ fn a_prometheus_rule_resource_becomes_a_plain_rule_file() {
     let expected =
         "groups:\n    - name: g\n      rules:\n        - alert: A\n          expr: up == 0\n          for: 1s\n";
     assert_eq!(text(&found, "rules/cr.yml"), expected);
+}
+
+#[test]
+fn receivers_that_share_an_alias_get_inboxes_of_their_own() {
+    let shared = "route: {receiver: a}\nreceivers:\n  - name: a\n    webhook_configs: &hook\n      - url: https://x.example.com\n        max_alerts: 2\n  - name: b\n    webhook_configs: *hook\n";
+    let mut set = set();
+    let file = from_text(Path::new("am.yml"), shared.to_owned()).unwrap();
+    set.alertmanager = Some(super::super::alertmanager::parse(file, Vec::new()).unwrap());
+    let (shapes, addresses) = (BTreeSet::new(), addresses());
+    let receivers = Receivers::Redirected { shapes: &shapes, inbox: &inbox };
+    let found = render(&set, &RenderRequest { scale: Scale::ONE, addresses: Addresses::Mapped(&addresses), receivers })
+        .unwrap();
+    let expected = "route: {receiver: a}\nreceivers:\n  - name: a\n    webhook_configs: &hook\n      - url: http://127.0.0.1:8025/a/webhook/0\n        max_alerts: 2\n  - name: b\n    webhook_configs:\n      - {url: 'http://127.0.0.1:8025/b/webhook/0', send_resolved: true, max_alerts: 2}\n";
+    assert_eq!(text(&found, "am.yml"), expected);
+}
+
+#[test]
+fn defaults_are_written_out_wherever_global_stands_or_is_missing() {
+    for (text, expected) in [
+        ("global: {scrape_interval: 15s}\n", "global: {evaluation_interval: 1s, scrape_interval: 250ms}\n"),
+        (
+            "global:\nscrape_configs: []\n",
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\nscrape_configs: []\n",
+        ),
+        (
+            "# top\nscrape_configs: []\n",
+            "# top\nglobal: {scrape_interval: 1s, evaluation_interval: 1s}\nscrape_configs: []\n",
+        ),
+        ("global: {}\n", "global: {scrape_interval: 1s, evaluation_interval: 1s, }\n"),
+    ] {
+        let file = from_text(Path::new("p.yml"), text.to_owned()).unwrap();
+        let found =
+            plan(&config::parse(file, Vec::new(), None, Vec::new()).unwrap(), Scale::new(60.0).unwrap()).unwrap();
+        let lines = |text: &str| {
+            text.replace("evaluation_interval: 1s, scrape_interval: 1s", "scrape_interval: 1s, evaluation_interval: 1s")
+        };
+        assert_eq!(lines(&found.files[0].text), expected);
+        assert_eq!(found.config.prometheus.evaluation_interval, Duration::from_secs(1));
+    }
 }
