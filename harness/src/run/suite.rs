@@ -241,7 +241,7 @@ async fn sweep_first(places: &Places) -> Swept {
 }
 
 /// Turns the stack's notices into events until every sender is gone.
-fn hear(sink: &Sink) -> (Notices, tokio::task::JoinHandle<()>) {
+pub(super) fn hear(sink: &Sink) -> (Notices, tokio::task::JoinHandle<()>) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<Notice>();
     let sink = sink.clone();
     let listener = tokio::spawn(async move {
@@ -285,7 +285,7 @@ pub fn run_id() -> String {
     format!("{}-{letters}", now.strftime("%Y%m%d-%H%M%S"))
 }
 
-fn make_folder(reports: &Path, run: &str) -> Result<PathBuf, SuiteError> {
+pub(super) fn make_folder(reports: &Path, run: &str) -> Result<PathBuf, SuiteError> {
     let folder = reports.join(run);
     let failed = |source| SuiteError::Folder { path: folder.clone(), source };
     std::fs::create_dir_all(reports).map_err(failed)?;
