@@ -46,17 +46,19 @@ generated:
     set -euo pipefail
     fresh=$(mktemp -d)
     trap 'rm -rf "$fresh"' EXIT
-    for schema in scenario report; do
-        {{harness}} schema "$schema" > "$fresh/$schema.schema.json"
-        diff -u "schemas/$schema.schema.json" "$fresh/$schema.schema.json" \
-            || { echo "schemas/$schema.schema.json is stale: run 'just schemas'" >&2; exit 1; }
-    done
+    {{harness}} schema > "$fresh/scenario.schema.json"
+    stack/kubernetes/generate "$fresh/kubernetes"
+    diff -u schemas/scenario.schema.json "$fresh/scenario.schema.json" || { echo "stale: run 'just schemas'" >&2; exit 1; }
+    diff -ru stack/kubernetes/generated "$fresh/kubernetes" || { echo "stale: run 'just kubernetes'" >&2; exit 1; }
 
 # Write schemas/ anew from the types
 schemas:
     mkdir -p schemas
-    {{harness}} schema scenario > schemas/scenario.schema.json
-    {{harness}} schema report > schemas/report.schema.json
+    {{harness}} schema > schemas/scenario.schema.json
+
+# Write the generated part of the Kubernetes manifests anew from the files that run locally
+kubernetes:
+    stack/kubernetes/generate stack/kubernetes/generated
 
 # Rules and routes: syntax, lint, unit tests (promtool and amtool from PATH, else unpacked from Debian's packages)
 rules:
@@ -70,9 +72,9 @@ lint-scenarios:
 bench *ARGS:
     cargo bench --locked --workspace {{ARGS}}
 
-# The load engine against a local echo server: accuracy and ceiling
+# The load engine beside wrk, hey and oha (those on PATH): speed, pacing, stalls
 bench-load *ARGS:
-    cargo test --locked --release -p harness --test '*' -- --ignored --nocapture bench_load {{ARGS}}
+    cargo bench --locked -p harness --bench load_peers -- {{ARGS}}
 
 # Start the stack and leave it running
 up *ARGS:

@@ -115,6 +115,14 @@ fn colour(stream: &impl IsTerminal) -> Colour {
     if stream.is_terminal() && !refused { Colour::On } else { Colour::Off }
 }
 
+/// The same for reports.
+fn palette(stream: &impl IsTerminal) -> crate::report::Palette {
+    match colour(stream) {
+        Colour::On => crate::report::Palette::Coloured,
+        Colour::Off => crate::report::Palette::Plain,
+    }
+}
+
 /// Prints diagnostics as text, each with the author's lines.
 fn print_diagnostics(diagnostics: &[crate::scenario::Diagnostic], colour: Colour) {
     for diagnostic in diagnostics {
