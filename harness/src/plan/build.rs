@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{bound, reach};
 use super::timeline::{FaultStep, Schedule};
+use super::{bound, reach};
 use crate::condition::Condition;
 use crate::expect::{
-    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric, Mode, Notification,
-    Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
+    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric,
+    Mode, Notification, Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
 };
 use crate::fault::{Fault, Misbehaviour, ProcessAction};
 use crate::load;
@@ -450,7 +450,11 @@ impl Builder<'_> {
                 errors: None,
                 achieved: Some(achieved),
             };
-            step(format!("sent-{}", load.name), format!("load {} is sent as planned", load.name), Expectation::Load(what))
+            step(
+                format!("sent-{}", load.name),
+                format!("load {} is sent as planned", load.name),
+                Expectation::Load(what),
+            )
         }));
         implicit
     }
@@ -659,9 +663,10 @@ fn echo(steps: &[Step]) -> Duration {
                 let computed = alert.bound.as_ref().map_or(Duration::ZERO, |bound| bound.resolved.ceiling);
                 alert.resolves_within.unwrap_or_default().max(computed)
             }
-            Expectation::Notification(it) if it.resolved == Resolved::Required => {
-                it.bound.as_ref().map_or(Duration::ZERO, |bound| bound.resolved.ceiling + bound.resolved_delivery.ceiling)
-            }
+            Expectation::Notification(it) if it.resolved == Resolved::Required => it
+                .bound
+                .as_ref()
+                .map_or(Duration::ZERO, |bound| bound.resolved.ceiling + bound.resolved_delivery.ceiling),
             _ => Duration::ZERO,
         })
         .max()

@@ -42,17 +42,17 @@ impl Source {
         Self { path, text, code, part }
     }
 
-    /// Relies on rustfmt: a module at the top level opens and closes in the first column.
+    /// Relies on rustfmt: an item at the top level opens and closes in the first column.
     pub fn lines(&self) -> Vec<Line<'_>> {
         let mut lines = Vec::new();
         let (mut nested, mut part, mut gated) = (0, self.part, false);
         for (index, code) in self.code.lines().enumerate() {
-            if nested == 0 && code.ends_with('{') && declares_module(code) {
-                nested = 1;
+            if code.ends_with('{') && !code.starts_with(' ') {
+                nested = usize::from(declares_module(code));
                 part = if gated { Part::Test } else { self.part };
             }
             lines.push(Line { number: index + 1, code, part, nested });
-            if nested == 1 && code.starts_with('}') {
+            if code.starts_with('}') {
                 (nested, part) = (0, self.part);
             }
             gated = code.starts_with("#[cfg(test)]") || gated && code.starts_with("#[");

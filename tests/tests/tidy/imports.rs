@@ -165,13 +165,10 @@ fn branch<'a>(text: &'a str, above: &str, paths: &mut Vec<String>) -> &'a str {
 
 #[test]
 fn paths_are_found_in_groups_expressions_and_ways_up() {
-    assert_eq!(tree("{plan::{self, build::{Step, Plan}}, run as walk, stack::*};"), [
-        "plan::self",
-        "plan::build::Step",
-        "plan::build::Plan",
-        "run",
-        "stack"
-    ]);
+    assert_eq!(
+        tree("{plan::{self, build::{Step, Plan}}, run as walk, stack::*};"),
+        ["plan::self", "plan::build::Step", "plan::build::Plan", "run", "stack"]
+    );
     assert_eq!(tree("load::Summary::default().run::<cli>()"), ["load::Summary::default"]);
     assert_eq!(root_at("use super::super::load;", 16, 2), Some(18));
     assert_eq!(root_at("use super::super::load;", 9, 2), None);

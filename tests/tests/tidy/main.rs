@@ -43,7 +43,11 @@ fn assert_none(offences: impl IntoIterator<Item = String>, rule: &str) {
 }
 
 /// Places in code where `matches` holds, as `file:line`.
-fn places<'a>(sources: impl IntoIterator<Item = &'a Source>, part: Part, matches: impl Fn(&str) -> bool) -> Vec<String> {
+fn places<'a>(
+    sources: impl IntoIterator<Item = &'a Source>,
+    part: Part,
+    matches: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let lines = sources.into_iter().flat_map(|source| source.lines().into_iter().map(move |line| (source, line)));
     let found = lines.filter(|(_, line)| line.part == part && matches(line.code));
     found.map(|(source, line)| format!("{}:{}", source.path, line.number)).collect()
@@ -51,9 +55,8 @@ fn places<'a>(sources: impl IntoIterator<Item = &'a Source>, part: Part, matches
 
 /// Whether the code has this word, not as a part of another.
 fn has_word(code: &str, word: &str) -> bool {
-    code.match_indices(word).any(|(at, _)| {
-        !code[..at].ends_with(is_word) && !code[at + word.len()..].starts_with(is_word)
-    })
+    code.match_indices(word)
+        .any(|(at, _)| !code[..at].ends_with(is_word) && !code[at + word.len()..].starts_with(is_word))
 }
 
 #[test]
@@ -69,9 +72,9 @@ fn no_module_has_a_name_that_says_nothing() {
     let sources = sources();
     let named = |path: &str| path.trim_end_matches(".rs").split('/').any(|part| BANNED_NAMES.contains(&part));
     let files = sources.iter().filter(|source| named(&source.path)).map(|source| source.path.clone());
-    let inline = [Part::Product, Part::Test]
-        .into_iter()
-        .flat_map(|part| places(sources, part, |code| BANNED_NAMES.iter().any(|name| has_word(code, &format!("mod {name}")))));
+    let inline = [Part::Product, Part::Test].into_iter().flat_map(|part| {
+        places(sources, part, |code| BANNED_NAMES.iter().any(|name| has_word(code, &format!("mod {name}"))))
+    });
     assert_none(files.chain(inline), "modules named after nothing");
 }
 
@@ -110,10 +113,8 @@ fn no_test_is_ignored_without_a_reason() {
 #[test]
 fn no_test_sleeps_except_where_time_is_the_subject() {
     let sleeps = |code: &str| code.contains("sleep(") || code.contains("sleep_until(");
-    let found: Vec<String> = places(sources(), Part::Test, sleeps)
-        .into_iter()
-        .filter(|place| !place.starts_with("tests/src/"))
-        .collect();
+    let found: Vec<String> =
+        places(sources(), Part::Test, sleeps).into_iter().filter(|place| !place.starts_with("tests/src/")).collect();
     let listed = |place: &String| SLEEPING_TESTS.iter().any(|(path, _)| place.starts_with(path));
     assert_none(found.iter().filter(|place| !listed(place)).cloned(), "tests that sleep: wait for a condition instead");
     for (path, reason) in SLEEPING_TESTS {
@@ -127,7 +128,9 @@ fn nothing_names_a_folder_of_somebodys_machine() {
     let absolute = |line: &str| {
         roots.iter().any(|root| {
             line.match_indices(root.as_str()).any(|(at, _)| {
-                !line[..at].ends_with(|before: char| is_word(before) || matches!(before, '.' | '-' | '}' | '~' | '/' | '*' | ')'))
+                !line[..at].ends_with(|before: char| {
+                    is_word(before) || matches!(before, '.' | '-' | '}' | '~' | '/' | '*' | ')')
+                })
             })
         })
     };
@@ -167,14 +170,18 @@ fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
     let without = alerts.iter().filter(|(alert, _)| !pages.contains(alert)).map(|(alert, _)| alert.clone());
     assert_none(without, "alerts without a page in docs/runbooks");
     let astray = alerts.iter().filter(|(alert, page)| *page != format!("{alert}.md"));
-    assert_none(astray.map(|(alert, page)| format!("{alert} -> {page:?}")), "alerts whose `runbook_url` leads elsewhere");
+    assert_none(
+        astray.map(|(alert, page)| format!("{alert} -> {page:?}")),
+        "alerts whose `runbook_url` leads elsewhere",
+    );
     let orphans = pages.into_iter().filter(|page| !alerts.iter().any(|(alert, _)| alert == page));
     assert_none(orphans, "runbooks without an alert");
 }
 
 #[test]
 fn workflows_pin_what_they_use_and_may_only_read() {
-    let workflows = files().into_iter().filter(|path| path.starts_with(".github/workflows/")).map(|path| (read(&path), path));
+    let workflows =
+        files().into_iter().filter(|path| path.starts_with(".github/workflows/")).map(|path| (read(&path), path));
     let mut steps = 0;
     for (text, path) in workflows {
         assert!(text.contains("permissions:\n  contents: read\n"), "{path} does not limit its token");
