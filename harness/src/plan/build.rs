@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{bound, reach};
 use super::timeline::{FaultStep, Schedule};
+use super::{bound, reach};
 use crate::condition::Condition;
 use crate::expect::{
-    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric, Mode, Notification,
-    Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
+    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric,
+    Mode, Notification, Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
 };
 use crate::fault::{Fault, Misbehaviour, ProcessAction};
 use crate::load;
@@ -473,7 +473,11 @@ impl Builder<'_> {
                 errors: None,
                 achieved: Some(achieved),
             };
-            step(format!("sent-{}", load.name), format!("load {} is sent as planned", load.name), Expectation::Load(what))
+            step(
+                format!("sent-{}", load.name),
+                format!("load {} is sent as planned", load.name),
+                Expectation::Load(what),
+            )
         }));
         implicit
     }

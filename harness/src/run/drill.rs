@@ -634,7 +634,8 @@ impl Floor {
         self.stop.cancel();
         if self.interrupted {
             let plan = Arc::clone(&self.drill.plan);
-            for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>() {
+            for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>()
+            {
                 let evidence = Evidence::new("the run was ended before this was judged");
                 self.tell_outcome(step, Outcome::Skipped(Reason::Interrupted, evidence));
             }

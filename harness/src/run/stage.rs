@@ -165,7 +165,9 @@ pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Option<Sta
         .render(&spec.service.base_url)
         .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
     let plant = async {
-        seed::plant(&base, &spec.seed).await.map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
+        seed::plant(&base, &spec.seed)
+            .await
+            .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
         Ok(sink.now())
     };
     let gate = gate(plan, &built.config, spec);
@@ -229,8 +231,8 @@ fn rewrite(plan: &Plan, config: &ConfigSet, allocation: &Allocation, inbox: &Inb
         addresses: Addresses::Mapped(&addresses),
         receivers: Receivers::Redirected { shapes: &shapes, inbox: &url },
     };
-    let rendered = render(config, &request)
-        .map_err(|error| Broken::new(Reason::InvalidScenario, format!("failed to {error}")))?;
+    let rendered =
+        render(config, &request).map_err(|error| Broken::new(Reason::InvalidScenario, format!("failed to {error}")))?;
     match failed.into_inner() {
         Some(error) => Err(Broken::new(Reason::Provider, format!("failed to {error}"))),
         None => Ok(rendered),
@@ -281,9 +283,8 @@ fn write(
     let folder = place.folder.join("config").join(&plan.name);
     for file in &rendered.files {
         let path = folder.join(&file.relative);
-        put(&path, &file.text).map_err(|error| {
-            Broken::new(Reason::Provider, format!("failed to write {}: {error}", path.display()))
-        })?;
+        put(&path, &file.text)
+            .map_err(|error| Broken::new(Reason::Provider, format!("failed to write {}: {error}", path.display())))?;
     }
     let scale = Scale::new(plan.scale).map_err(|error| Broken::new(Reason::InvalidScenario, error.to_string()))?;
     if let Some((name, _)) = spec.with_role(Role::Prometheus) {
@@ -335,7 +336,10 @@ fn clients(spec: &Spec, allocation: &Allocation) -> Result<Clients, Broken> {
     let settings = || Settings { deadline: Duration::from_secs(3), ..Settings::default() };
     let failed = |error: crate::telemetry::Error| Broken::new(Reason::Provider, format!("failed to {error}"));
     let prometheus = base(Role::Prometheus).ok_or_else(|| {
-        Broken::new(Reason::InvalidScenario, "the stack file has no component with `role = \"prometheus\"` and a port `http`")
+        Broken::new(
+            Reason::InvalidScenario,
+            "the stack file has no component with `role = \"prometheus\"` and a port `http`",
+        )
     })?;
     let prometheus = Prometheus::new(&prometheus, settings()).map_err(failed)?;
     let alertmanager =

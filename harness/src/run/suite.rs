@@ -7,8 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -133,7 +133,10 @@ impl Suite {
                         message: message.clone(),
                         last_lines: Vec::new(),
                     });
-                    own.tell(EventKind::ScenarioFinished { verdict: Verdict::Environment, reasons: vec![Reason::Provider] });
+                    own.tell(EventKind::ScenarioFinished {
+                        verdict: Verdict::Environment,
+                        reasons: vec![Reason::Provider],
+                    });
                     running.spawn(async { Verdict::Environment });
                     continue;
                 }
@@ -176,7 +179,8 @@ impl Suite {
         }
         let mut prepared = BTreeMap::new();
         for (file, spec) in specs {
-            let required = self.scenarios.iter().filter(|it| it.spec.file == file).flat_map(|it| it.plan.requires.clone());
+            let required =
+                self.scenarios.iter().filter(|it| it.spec.file == file).flat_map(|it| it.plan.requires.clone());
             let wanted = Wanted {
                 required: required.collect(),
                 build: Build::Run,
