@@ -21,6 +21,7 @@ use crate::http::problem::Problem;
 use crate::readiness::Readiness;
 use crate::sabotage::Sabotage;
 use crate::store::Store;
+use crate::store::stocktake::Stocktake;
 use crate::telemetry::catalogue::catalogue;
 use crate::telemetry::exposition::{Format, render};
 use crate::telemetry::metrics::Metrics;
@@ -34,8 +35,10 @@ pub struct Admin {
     pub registry: Registry,
     /// What is read at scrape time goes in here.
     pub metrics: Arc<Metrics>,
-    /// Where totals and connections are read from.
+    /// Where connections are read from.
     pub store: Arc<Store>,
+    /// Where totals are read from.
+    pub stocktake: Stocktake,
     /// What `/ready` tells.
     pub readiness: Arc<Readiness>,
     /// The switches.
@@ -83,9 +86,9 @@ async fn metrics(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Respons
 }
 
 impl Admin {
-    /// Reads what is read at scrape time, within the store's deadline for probes, and renders everything.
+    /// Reads what is read at scrape time and renders everything.
     async fn scrape(&self, format: Format) -> String {
-        self.metrics.show_totals(self.store.totals().await.ok());
+        self.metrics.show_totals(self.stocktake.totals().await);
         self.metrics.show_connections(self.store.name(), self.store.connections());
         render(&self.registry, format)
     }

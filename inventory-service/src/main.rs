@@ -4,7 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use inventory_service::{Service, Settings};
+use inventory_service::config::Migration;
+use inventory_service::{Service, Settings, service};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -23,6 +24,12 @@ async fn run() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail("configure the service", &error),
     };
+    if settings.database.migration == Migration::Only {
+        return match service::migrate(&settings).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail("bring the schema up to date", &error),
+        };
+    }
     let (mut terminate, mut interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
         (Err(error), _) | (_, Err(error)) => return fail("listen for signals", &error),

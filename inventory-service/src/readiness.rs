@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::cache::Cache;
 use crate::store::Store;
 
 /// The state that `/ready` tells.
@@ -13,6 +14,7 @@ use crate::store::Store;
 pub struct Readiness {
     draining: AtomicBool,
     store: Arc<Store>,
+    cache: Arc<Cache>,
 }
 
 /// An answer of `/ready`.
@@ -27,8 +29,8 @@ pub struct Report {
 impl Readiness {
     /// Ready as soon as the database answers.
     #[must_use]
-    pub fn new(store: Arc<Store>) -> Self {
-        Self { draining: AtomicBool::new(false), store }
+    pub fn new(store: Arc<Store>, cache: Arc<Cache>) -> Self {
+        Self { draining: AtomicBool::new(false), store, cache }
     }
 
     /// From now on, not ready.
@@ -52,6 +54,8 @@ impl Readiness {
             Ok(()) => json!({ "kind": self.store.name(), "status": "ok" }),
             Err(error) => json!({ "kind": self.store.name(), "status": "failed", "error": error.to_string() }),
         };
-        Report { ready, body: json!({ "status": state, "checks": { "database": database } }) }
+        let cache =
+            json!({ "kind": self.cache.name(), "status": if self.cache.is_live() { "ok" } else { "degraded" } });
+        Report { ready, body: json!({ "status": state, "checks": { "database": database, "cache": cache } }) }
     }
 }

@@ -10,19 +10,23 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::admin::{self, Admin};
-use crate::cache::Cache;
-use crate::config::Settings;
+use crate::cache::{Cache, CacheError};
+use crate::config::{Migration, Settings};
 use crate::fault::Faults;
 use crate::http::body::BodyLimits;
 use crate::http::{self, App};
 use crate::readiness::Readiness;
 use crate::serve::{ServeLimits, Server};
+use crate::store::stocktake::Stocktake;
 use crate::store::{Deadlines, Store, StoreError};
 use crate::telemetry::logs::{Level, LogSettings, LogWriters, Logs};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{Exporter, Traces};
 
 /// What the log may take to deliver its last lines.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+/// The pause before the schema is tried again.
+const MIGRATION_PAUSE: Duration = Duration::from_millis(500);
 /// What the last scrape may take.
 const ADMIN_DRAIN: Duration = Duration::from_millis(200);
 /// Connections to the admin port.
@@ -47,6 +51,9 @@ pub enum StartError {
     /// The database cannot work.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The cache cannot work.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 /// A service at work.
@@ -61,6 +68,7 @@ pub struct Service {
     store: Arc<Store>,
     logs: Logs,
     writers: LogWriters,
+    exporter: Exporter,
     drain_deadline: Duration,
 }
 
@@ -72,21 +80,35 @@ impl Service {
     pub async fn start(settings: Settings, output: impl Write + Send + 'static) -> Result<Self, StartError> {
         let metrics = Metrics::new(settings.sabotage);
         let (logs, writers) = Logs::start(log_settings(&settings), Arc::clone(&metrics), output)?;
-        let deadlines = Deadlines { query: settings.query_deadline, probe: settings.probe_deadline };
-        let store = Arc::new(Store::open(&settings.database, deadlines, Arc::clone(&metrics)).await?);
+        let (traces, exporter) = Traces::start(settings.otlp.as_deref(), &settings.environment, Arc::clone(&metrics))?;
+        let store = open_store(&settings, Arc::clone(&metrics), traces.clone(), &logs).await?;
+        let cache = Arc::new(Cache::start(&settings.cache, Arc::clone(&metrics))?);
         let faults = Arc::new(Faults::new(Arc::clone(&store), logs.clone()));
-        let readiness = Arc::new(Readiness::new(Arc::clone(&store)));
+        let readiness = Arc::new(Readiness::new(Arc::clone(&store), Arc::clone(&cache)));
 
         let admin = Arc::new(Admin {
             registry: metrics.registry(),
             metrics: Arc::clone(&metrics),
             store: Arc::clone(&store),
+            stocktake: Stocktake::new(Arc::clone(&store)),
             readiness: Arc::clone(&readiness),
             faults: Arc::clone(&faults),
             sabotage: settings.sabotage,
             frozen: OnceLock::new(),
         });
-        let app = Arc::new(app(&settings, &store, metrics, &logs, &faults));
+        let app = Arc::new(App {
+            store: Arc::clone(&store),
+            cache,
+            metrics,
+            logs: logs.clone(),
+            traces,
+            trace_share: settings.trace_share,
+            faults: Arc::clone(&faults),
+            instrumentation: settings.instrumentation,
+            in_flight: Semaphore::new(settings.max_in_flight),
+            request_deadline: settings.request_deadline,
+            body_limits: BodyLimits { size: settings.max_body, deadline: settings.body_deadline },
+        });
 
         let (api_listener, address) = listen(settings.listen, "LISTEN").await?;
         let (admin_listener, admin_address) = listen(settings.admin_listen, "ADMIN_LISTEN").await?;
@@ -99,7 +121,19 @@ impl Service {
         let fields = [("listen", shown.as_str()), ("admin_listen", &admin_shown), ("database", store.name())];
         logs.event(Level::Info, "service_started", "listening", &fields);
         let drain_deadline = settings.drain_deadline;
-        Ok(Self { address, admin_address, api, admin, readiness, faults, store, logs, writers, drain_deadline })
+        Ok(Self {
+            address,
+            admin_address,
+            api,
+            admin,
+            readiness,
+            faults,
+            store,
+            logs,
+            writers,
+            exporter,
+            drain_deadline,
+        })
     }
 
     /// The API's address.
@@ -127,11 +161,64 @@ impl Service {
             "goodbye",
             &[("unfinished_connections", &unfinished.to_string())],
         );
-        self.writers.close(FLUSH_DEADLINE).await;
+        tokio::join!(self.writers.close(FLUSH_DEADLINE), self.exporter.close(FLUSH_DEADLINE));
         drop(tokio::time::timeout(ADMIN_DRAIN, self.store.close()).await);
         self.admin.drain(ADMIN_DRAIN).await;
         unfinished
     }
+}
+
+/// The store with its schema up to date; when the database is away, that is made up for as soon as it is there.
+async fn open_store(
+    settings: &Settings,
+    metrics: Arc<Metrics>,
+    traces: Traces,
+    logs: &Logs,
+) -> Result<Arc<Store>, StoreError> {
+    let deadlines = Deadlines { query: settings.query_deadline, probe: settings.probe_deadline };
+    let store = Arc::new(Store::new(&settings.database, deadlines, metrics, traces));
+    if settings.database.migration == Migration::Off {
+        return Ok(store);
+    }
+    match store.migrate().await {
+        Err(error) if error.is_unavailable() => {
+            logs.event(
+                Level::Warn,
+                "database_awaited",
+                "starting without the database",
+                &[("error", &error.to_string())],
+            );
+            let (again, logs) = (Arc::clone(&store), logs.clone());
+            tokio::spawn(async move { migrate_later(again, logs).await });
+            Ok(store)
+        }
+        migrated => migrated.map(|()| store),
+    }
+}
+
+async fn migrate_later(store: Arc<Store>, logs: Logs) {
+    loop {
+        tokio::time::sleep(MIGRATION_PAUSE).await;
+        match store.migrate().await {
+            Ok(()) => return logs.event(Level::Info, "database_found", "the schema is up to date", &[]),
+            Err(error) if error.is_unavailable() => {}
+            Err(error) => logs.event(
+                Level::Error,
+                "database_refused",
+                "the schema is not up to date",
+                &[("error", &error.to_string())],
+            ),
+        }
+    }
+}
+
+/// Brings the schema up to date and does nothing else: what `DATABASE_MIGRATE=only` asks for.
+///
+/// # Errors
+/// When the database is away or does not let us.
+pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
+    let deadlines = Deadlines { query: settings.query_deadline, probe: settings.probe_deadline };
+    Store::new(&settings.database, deadlines, Metrics::new(settings.sabotage), Traces::disabled()).migrate().await
 }
 
 fn log_settings(settings: &Settings) -> LogSettings {
@@ -141,20 +228,6 @@ fn log_settings(settings: &Settings) -> LogSettings {
         loki: settings.loki.clone(),
         buffer: settings.log_buffer,
         sabotage: settings.sabotage,
-    }
-}
-
-fn app(settings: &Settings, store: &Arc<Store>, metrics: Arc<Metrics>, logs: &Logs, faults: &Arc<Faults>) -> App {
-    App {
-        store: Arc::clone(store),
-        cache: Cache::new(&settings.cache, Arc::clone(&metrics)),
-        metrics,
-        logs: logs.clone(),
-        faults: Arc::clone(faults),
-        instrumentation: settings.instrumentation,
-        in_flight: Semaphore::new(settings.max_in_flight),
-        request_deadline: settings.request_deadline,
-        body_limits: BodyLimits { size: settings.max_body, deadline: settings.body_deadline },
     }
 }
 

@@ -46,6 +46,9 @@ enum Command {
     Sweep(sweep::Options),
     /// Prints the JSON schema of scenarios.
     Schema,
+    /// The embedded log store, as a component of a stack without Loki; started by the harness itself.
+    #[command(hide = true)]
+    Logstore(logstore::Options),
     /// Removes a run's leftovers when the harness dies; started by the harness itself.
     #[command(hide = true)]
     Reaper {
@@ -83,8 +86,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Report(options) => report::run(&options),
         Command::Sweep(options) => sweep::run(&options),
         Command::Schema => schema::run(),
+        Command::Logstore(options) => serve_logs(options),
         Command::Reaper { journal } => Ok(crate::stack::reaper::main(&journal)),
     }
+}
+
+fn serve_logs(options: logstore::Options) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(logstore::main(options))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a result to stdout; a closed pipe is no error (`| head -1`).
@@ -103,6 +113,14 @@ fn complain(text: &str) {
 fn colour(stream: &impl IsTerminal) -> Colour {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if stream.is_terminal() && !refused { Colour::On } else { Colour::Off }
+}
+
+/// The same for reports.
+fn palette(stream: &impl IsTerminal) -> crate::report::Palette {
+    match colour(stream) {
+        Colour::On => crate::report::Palette::Coloured,
+        Colour::Off => crate::report::Palette::Plain,
+    }
 }
 
 /// Prints diagnostics as text, each with the author's lines.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{colour, print};
+use super::{palette, print};
 use crate::report;
 
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Some(Format::Html) => print(&report::html::page(&events)),
         Some(Format::Json) => print(&report::json::document(&events)),
         Some(Format::Junit) => print(&report::junit::document(&events)?),
-        Some(Format::Text) => print(&report::terminal::table(&events, colour(&std::io::stdout()))),
+        Some(Format::Text) => print(&report::terminal::table(&events, palette(&std::io::stdout()))),
         None => {
             report::write_all(&folder, &events)?;
             print(&folder.join("index.html").display().to_string());

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{colour, complain, find, print, print_diagnostics};
+use super::{colour, complain, find, palette, print, print_diagnostics};
 use crate::plan::study::{Overrides, Studied, study};
 use crate::report;
 use crate::run::suite::{Ended, Suite};
@@ -120,7 +120,7 @@ async fn perform(suite: Suite) -> anyhow::Result<Ended> {
 
 fn conclude(ended: &Ended) -> anyhow::Result<ExitCode> {
     report::write_all(&ended.folder, &ended.events)?;
-    print(&report::terminal::table(&ended.events, colour(&std::io::stdout())));
+    print(&report::terminal::table(&ended.events, palette(&std::io::stdout())));
     print(&format!("report: {}", ended.folder.join("index.html").display()));
     Ok(ExitCode::from(ended.exit_code))
 }

@@ -12,7 +12,7 @@ use super::distribution::Distribution;
 use super::handle::start;
 use super::ledger::{ErrorClass, Status};
 use super::recorder::Flow;
-use super::spec::{Arrivals, Checks, Model, RequestTemplate, Spec, SpecError, Stage};
+use super::spec::{Arrivals, Checks, Model, Protocol, RequestTemplate, Spec, SpecError, Stage};
 use super::summary::{Second, Summary, Window};
 use super::target::{Reach, Target, TargetError};
 use crate::clock::{Clock, Stamp};
@@ -24,6 +24,8 @@ pub struct Options {
     pub url: String,
     /// Which addresses are allowed.
     pub reach: Reach,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// How fast.
     pub pace: Pace,
     /// How long requests are sent.
@@ -49,6 +51,7 @@ impl Options {
         Self {
             url: url.into(),
             reach: Reach::Loopback,
+            protocol: Protocol::Http1,
             pace,
             lasts,
             timeout: Duration::from_secs(10),
@@ -143,6 +146,7 @@ fn spec(options: &Options) -> Result<Spec, LoadError> {
     request.json.clone_from(&options.json);
     request.expect = options.expect.clone();
     let mut spec = Spec::new("load", target, model, vec![request]);
+    spec.protocol = options.protocol;
     (spec.timeout, spec.seed, spec.lasts) = (options.timeout, options.seed, Some(options.lasts));
     Ok(spec)
 }

@@ -3,25 +3,30 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
+use super::http2::Http2;
 use super::ledger::ErrorClass;
 use super::response::{Body, Done, End, Progress, Reader};
+use super::spec::Protocol;
 use super::workload::Answer;
 
 /// A connection, idle or with one request in flight.
 #[derive(Debug)]
 pub(super) struct Connection {
-    socket: OwnedFd,
+    socket: Rc<OwnedFd>,
     phase: Phase,
     /// The request on its way out, and how much of it is sent.
     out: Vec<u8>,
     sent: usize,
     reader: Reader,
+    /// In place of `out` and `reader`, if it speaks HTTP/2.
+    http2: Option<Box<Http2>>,
     /// How many requests it has answered.
     answered: u64,
     /// The request in flight.
@@ -57,7 +62,7 @@ pub(super) enum Advance {
 
 impl Connection {
     /// Begins to connect.
-    pub(super) fn open(address: SocketAddr) -> Result<Self, ErrorClass> {
+    pub(super) fn open(address: SocketAddr, protocol: Protocol) -> Result<Self, ErrorClass> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None).map_err(connect_error)?;
@@ -66,7 +71,9 @@ impl Connection {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(connect_error(errno)),
         }
+        let socket = Rc::new(socket);
         Ok(Self {
+            http2: (protocol == Protocol::Http2).then(|| Box::new(Http2::new(Rc::clone(&socket)))),
             socket,
             phase: Phase::Connecting,
             out: Vec::new(),
@@ -91,6 +98,14 @@ impl Connection {
     /// Sends what is in the buffer as far as the socket takes it.
     pub(super) fn send(&mut self, exchange: Exchange, answer: Answer, body: Body) -> Advance {
         self.exchange = Some(exchange);
+        if let Some(http2) = &mut self.http2 {
+            self.sent = self.out.len();
+            return match (http2.send(&self.out, body), self.phase) {
+                (Err(error), _) => Advance::Broken(error),
+                (Ok(()), Phase::Connecting) => Advance::Waiting,
+                (Ok(()), Phase::Connected) => http2.poll(),
+            };
+        }
         self.reader.expect(answer, body);
         match self.phase {
             Phase::Connecting => Advance::Waiting,
@@ -101,13 +116,13 @@ impl Connection {
     /// The events to wait for.
     pub(super) fn interest(&self) -> EventFlags {
         let reading = EventFlags::IN | EventFlags::RDHUP;
-        let unsent = self.sent < self.out.len();
+        let unsent = self.sent < self.out.len() || self.http2.as_ref().is_some_and(|http2| http2.is_blocked());
         if self.phase == Phase::Connecting || unsent { reading | EventFlags::OUT } else { reading }
     }
 
     /// The body of the answer, if it was to be kept.
     pub(super) fn body(&self) -> &[u8] {
-        self.reader.body()
+        self.http2.as_ref().map_or_else(|| self.reader.body(), |http2| http2.body())
     }
 
     /// Gets ready for the next request.
@@ -126,6 +141,9 @@ impl Connection {
                 return Advance::Broken(error);
             }
             self.phase = Phase::Connected;
+        }
+        if let Some(http2) = &mut self.http2 {
+            return http2.poll();
         }
         if self.sent < self.out.len() {
             let advance = self.flush();

@@ -80,7 +80,7 @@ impl Engine {
             names: spec.templates().map(|request| request.name.clone()).collect(),
             keys: workload::keys(spec),
             poller,
-            pool: Pool::new(spec.target.address()),
+            pool: Pool::new(spec.target.address(), spec.protocol),
             deadlines: Deadlines::default(),
             workload,
             visits: Visits::default(),

@@ -8,11 +8,13 @@ use rustix::event::epoll::EventFlags;
 use super::connection::Connection;
 use super::ledger::ErrorClass;
 use super::poller::Poller;
+use super::spec::Protocol;
 
 /// The connections.
 #[derive(Debug)]
 pub(super) struct Pool {
     address: SocketAddr,
+    protocol: Protocol,
     places: Vec<Place>,
     free: Vec<usize>,
     idle: Vec<usize>,
@@ -27,8 +29,8 @@ struct Place {
 }
 
 impl Pool {
-    pub(super) const fn new(address: SocketAddr) -> Self {
-        Self { address, places: Vec::new(), free: Vec::new(), idle: Vec::new() }
+    pub(super) const fn new(address: SocketAddr, protocol: Protocol) -> Self {
+        Self { address, protocol, places: Vec::new(), free: Vec::new(), idle: Vec::new() }
     }
 
     /// An idle connection, or a new one.
@@ -36,7 +38,7 @@ impl Pool {
         if let Some(index) = self.idle.pop() {
             return Ok(index);
         }
-        let connection = Connection::open(self.address)?;
+        let connection = Connection::open(self.address, self.protocol)?;
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place::default());
             self.places.len() - 1

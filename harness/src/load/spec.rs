@@ -13,6 +13,8 @@ pub struct Spec {
     pub name: String,
     /// Where it goes: resolved once, the address is pinned.
     pub target: Target,
+    /// What is spoken on the connections.
+    pub protocol: Protocol,
     /// When requests are due.
     pub model: Model,
     /// From the actual start of a request to its last byte; connecting is part of it.
@@ -41,6 +43,7 @@ impl Spec {
         Self {
             name: name.into(),
             target,
+            protocol: Protocol::Http1,
             model,
             timeout: Duration::from_secs(10),
             requests,
@@ -51,6 +54,16 @@ impl Spec {
             lag_limit: Self::LAG_LIMIT,
         }
     }
+}
+
+/// What is spoken on the connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 with kept-alive connections.
+    #[default]
+    Http1,
+    /// HTTP/2 with prior knowledge, one request at a time on a connection.
+    Http2,
 }
 
 /// When requests are due.

@@ -7,4 +7,5 @@ pub mod finding;
 pub mod reach;
 pub mod scale;
 pub mod study;
+pub mod surround;
 pub mod timeline;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::{self, Plan};
+use super::surround::surroundings;
 use super::scale::render::{Addresses, Receivers, RenderRequest, render};
 use super::scale::{ConfigPaths, ConfigSet, Scale, read};
-use crate::scenario::{self, Code, Diagnostic, Loaded, Severity};
+use crate::scenario::{self, Code, Diagnostic, Loaded, Severity, has_errors};
 use crate::source::Location;
 use crate::stack::spec::{Role, Spec, SpecError};
 
@@ -48,10 +49,15 @@ pub fn study(file: &Path, overrides: Overrides) -> Result<Studied, Vec<Diagnosti
     let spec = Spec::load(&stack).map_err(|error| stack_problems(&stack, &error))?;
     let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
     let scaled = scaled(&config, scale).map_err(|message| at(message, "choose another --time-scale"))?;
+    let surroundings = surroundings(&spec, &config, &scaled, scale);
+    let found = scenario::lint(&loaded, &surroundings);
+    if has_errors(&found) {
+        return Err(found);
+    }
     let plan = build::build(&loaded, &config, &scaled, stack, scale).map_err(|refused| {
         refused.into_iter().map(|it| diagnostic(Code::Unsupported, it.location, it.message, None)).collect::<Vec<_>>()
     })?;
-    Ok(Studied { plan: Arc::new(plan), config: Arc::new(config), scaled: Arc::new(scaled), spec: Arc::new(spec), warnings: Vec::new() })
+    Ok(Studied { plan: Arc::new(plan), config: Arc::new(config), scaled: Arc::new(scaled), spec: Arc::new(spec), warnings: found })
 }
 
 /// The stack file a scenario names, else the nearest `stack/stack.toml` beside it or above it.

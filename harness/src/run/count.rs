@@ -29,7 +29,7 @@ pub fn client(spec: &Agreement, loads: &BTreeMap<String, load::Summary>) -> Coun
                 match status {
                     Status::Code(code) => {
                         let cell = cell(spec, |dimension| match dimension {
-                            Dimension::Route => key.route.clone(),
+                            Dimension::Route => route(&key.route),
                             Dimension::Status => code.to_string(),
                             Dimension::Method => key.method.clone(),
                         });
@@ -42,6 +42,11 @@ pub fn client(spec: &Agreement, loads: &BTreeMap<String, load::Summary>) -> Coun
         }
     }
     count
+}
+
+/// A path template without its query string, which no route label has.
+fn route(template: &str) -> String {
+    template.split('?').next().unwrap_or(template).to_owned()
 }
 
 fn cell(spec: &Agreement, value: impl Fn(Dimension) -> String) -> Cell {

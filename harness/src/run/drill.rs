@@ -109,6 +109,7 @@ struct Floor {
     base: Base,
     collecting: Option<Stamp>,
     interrupted: bool,
+    unreachable_because: Option<(Reason, &'static str)>,
     stop: CancellationToken,
     sender: UnboundedSender<Input>,
     inputs: UnboundedReceiver<Input>,
@@ -132,6 +133,7 @@ impl Floor {
             base: Base::default(),
             collecting: None,
             interrupted: false,
+            unreachable_because: None,
             stop: CancellationToken::new(),
             sender,
             inputs,
@@ -199,6 +201,7 @@ impl Floor {
             Input::Told(message) => return self.told(message),
             Input::Lit(Ok(first)) => return self.lit(first),
             Input::Lit(Err(broken)) => {
+                self.unreachable_because = Some((broken.reason, "the stack was not ready, so nothing was tried"));
                 tell_broken(self.sink(), broken);
                 return self.told(Message::StackBroke);
             }
@@ -536,6 +539,8 @@ impl Floor {
             };
             if !outcome.is_passed() {
                 steady = Baseline::Unsteady;
+                let why = "the baseline did not hold, so nothing was broken";
+                self.unreachable_because = Some((Reason::BaselineUnsteady, why));
             }
             self.tell_outcome(step, outcome);
         }
@@ -585,11 +590,13 @@ impl Floor {
     }
 
     fn unreached(&self) -> Outcome {
-        let evidence = |text: &str| Evidence::new(text);
-        if self.judged.values().any(|passed| !passed) {
-            return Outcome::Skipped(Reason::BaselineUnsteady, evidence("the baseline did not hold, so nothing was broken"));
+        match self.unreachable_because {
+            Some((reason, why)) => Outcome::Skipped(reason, Evidence::new(why)),
+            None => {
+                let evidence = Evidence::new("the scenario ended before this window began");
+                Outcome::Inconclusive(Reason::NoCoverage, evidence)
+            }
         }
-        Outcome::Inconclusive(Reason::NoCoverage, evidence("the scenario ended before this window began"))
     }
 
     async fn tear_down(&mut self) {

@@ -55,10 +55,29 @@ impl Gate {
         self.clocks(prometheus, &clock).await?;
         self.loaded(prometheus).await?;
         let deadline = Instant::now() + DISCOVERY + ALLOWANCE + self.scrape * 4;
-        let first = self.up(prometheus, &clock, deadline).await?;
-        self.discovered(prometheus, deadline).await?;
-        self.evaluated(prometheus).await?;
+        let (first, (), ()) = tokio::try_join!(
+            self.up(prometheus, &clock, deadline),
+            self.discovered(prometheus, deadline),
+            self.evaluated(prometheus)
+        )?;
         Ok(first)
+    }
+
+    /// Waits until every target was scraped after `since`, so that counters before the load include what came before.
+    ///
+    /// # Errors
+    /// When Prometheus does not answer or does not scrape.
+    pub async fn scraped_since(&self, prometheus: &Prometheus, since: Stamp) -> Result<(), Broken> {
+        let deadline = Instant::now() + ALLOWANCE + self.scrape * 4;
+        loop {
+            let targets = prometheus.targets().await.map_err(|error| silent(&error))?.value;
+            let late = targets.iter().find(|target| target.last_scrape.is_none_or(|at| at <= since));
+            let Some(late) = late else { return Ok(()) };
+            if Instant::now() >= deadline {
+                return Err(Broken::new(Reason::NoCoverage, format!("target {} is not scraped any more", late.url)));
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     async fn clocks(&self, prometheus: &Prometheus, clock: &Clock) -> Result<(), Broken> {

@@ -93,7 +93,9 @@ fn partial<T>(answer: &Answer<T>) -> Option<Outcome> {
 }
 
 async fn judge_metric(spec: &Metric, step: &Step, window: Window, from: Sources<'_>) -> Outcome {
-    let answer = match from.prometheus.query_range(&spec.query, window.start, window.end, from.scrape).await {
+    // Prometheus keeps milliseconds, so the grid must lie on them
+    let start = millisecond(window.start);
+    let answer = match from.prometheus.query_range(&spec.query, start, window.end, from.scrape).await {
         Ok(answer) => answer,
         Err(error) => return unanswered("Prometheus", &error),
     };
@@ -111,9 +113,9 @@ async fn judge_metric(spec: &Metric, step: &Step, window: Window, from: Sources<
 /// Turns series of points into one vector for each step, empty ones included.
 fn points(series: Vec<Series>, window: Window, step: Duration) -> Vec<metric::Point> {
     let mut by_time: BTreeMap<Stamp, Vec<(Labels, f64)>> = BTreeMap::new();
-    let mut at = window.start;
+    let mut at = millisecond(window.start);
     while at <= window.end {
-        by_time.insert(millisecond(at), Vec::new());
+        by_time.insert(at, Vec::new());
         at = at + step;
     }
     for one in series {

@@ -127,6 +127,8 @@ pub async fn build(plan: &Plan, config: &ConfigSet, place: &Place, sink: &Sink) 
     let target = load::Target::resolve(&base, load::Reach::Loopback)
         .map_err(|error| Broken::new(Reason::InvalidScenario, format!("failed to {error}")))?;
     let logs = place.folder.join("logs").join(&plan.name);
+    std::fs::create_dir_all(&logs)
+        .map_err(|error| Broken::new(Reason::Provider, format!("failed to make {}: {error}", logs.display())))?;
     let notices = place.notices.of_scenario(&plan.name);
     let running = Arc::new(Running::new(allocation, Arc::clone(&place.session), &logs, notices));
     Ok(Built { running, inbox: Arc::new(inbox), mail, rendered, clients, target })
@@ -163,12 +165,12 @@ pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Option<Sta
         .render(&spec.service.base_url)
         .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
     let plant = async {
-        seed::plant(&base, &spec.seed).await.map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))
+        seed::plant(&base, &spec.seed).await.map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
+        Ok(sink.now())
     };
     let gate = gate(plan, &built.config, spec);
-    let ((), first) = tokio::try_join!(plant, gate.pass(&built.prometheus, sink.clock()))?;
-    // one more scrape, so that counters before the load include the seeding
-    tokio::time::sleep(gate.scrape * 2).await;
+    let (planted, first) = tokio::try_join!(plant, gate.pass(&built.prometheus, sink.clock()))?;
+    gate.scraped_since(&built.prometheus, planted).await?;
     Ok(first)
 }
 

@@ -12,11 +12,13 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use super::docker::Engine;
 use super::journal::{Entry, Journal, Owner, Record};
-use super::local::{Allocation, Build, Prepared, Running, Wanted};
+use super::local::{Allocation, Build, Running, Wanted};
 use super::notice::Notices;
 use super::place::Places;
 use super::process::{self, Identity, RUN_MARK};
+use super::provider::{Choice, Provider};
 use super::select::Extent;
 use super::session::Session;
 use super::spec::Spec;
@@ -25,6 +27,7 @@ use super::testing::{eventually, open, reaper, unique};
 
 const FOLDER: &str = "HARNESS_TEST_FOLDER";
 const RUN: &str = "HARNESS_TEST_RUN";
+const DOCKER: &str = "HARNESS_TEST_DOCKER";
 const UP: &str = "stack is up";
 
 /// One component has a grandchild that ignores SIGTERM, one is paused, one is gone and left an orphan behind.
@@ -41,26 +44,42 @@ command = ["sleep", "600"]
 command = ["sh", "-c", "sleep 600 & echo ready; exit 0"]
 "#;
 
+/// Two programs of the host's in containers, one of them paused.
+const CONTAINERS: &str = r#"
+[service]
+component = "app"
+base-url = "http://x"
+[component.app]
+build = ["cp", "/bin/sleep", "asleep"]
+command = ["./asleep", "600"]
+[component.frozen]
+command = ["./asleep", "600"]
+needs = ["app"]
+"#;
+
 /// Not a test of its own: other tests start this binary as a victim, and it enters here.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn doomed_entry() {
     let (Ok(folder), Ok(run)) = (std::env::var(FOLDER), std::env::var(RUN)) else { return };
     let folder = PathBuf::from(folder);
     let file = folder.join(format!("{run}.toml"));
-    std::fs::write(&file, STACK).unwrap();
+    let choice = if std::env::var_os(DOCKER).is_some() { Choice::Docker } else { Choice::Local };
+    std::fs::write(&file, if choice == Choice::Docker { CONTAINERS } else { STACK }).unwrap();
+    let provider = Provider::choose(choice).await.unwrap();
     let places = Places::below(&folder);
     let session = Arc::new(Session::open(&run, &places, &reaper()).unwrap());
     let notices = Notices::new(mpsc::unbounded_channel().0);
     let harness = std::env::current_exe().unwrap();
-    let wanted = Wanted { required: BTreeSet::new(), build: Build::Skip, harness, places };
-    let prepared = Prepared::new(Arc::new(Spec::load(&file).unwrap()), &session, &wanted, &notices).await.unwrap();
+    let wanted = Wanted { required: BTreeSet::new(), build: Build::Run, harness, places };
+    let prepared = provider.prepare(Arc::new(Spec::load(&file).unwrap()), &session, &wanted, &notices).await.unwrap();
     let prepared = Arc::new(prepared);
     let selection = prepared.select(&BTreeSet::new(), Extent::Needed).unwrap();
-    let allocation = Allocation::new(&session, prepared, selection, "drill").unwrap();
+    let names: Vec<String> = selection.in_order(prepared.spec());
+    let allocation = Allocation::create(&session, prepared, selection, "drill").await.unwrap();
     let running = Running::new(allocation, session, &folder, notices);
-    for name in ["app", "frozen", "orphan"] {
+    for name in names {
         // the orphan's leader may be seen to end first
-        let _ = running.start(name).await;
+        let _ = running.start(&name).await;
     }
     running.pause("frozen").unwrap();
     std::io::stdout().write_all(format!("\n{UP}\n").as_bytes()).unwrap();
@@ -75,8 +94,19 @@ struct Victim {
 
 impl Victim {
     fn start(folder: &TempDir, name: &str) -> Self {
+        let victim = Self::spawn(folder, name, &mut Command::new(std::env::current_exe().unwrap()));
+        // app: two shells and a sleep; frozen; the orphan's sleep
+        eventually("all processes are there", || victim.processes() == 5 && victim.sleeps() == 3);
+        victim
+    }
+
+    fn in_containers(folder: &TempDir, name: &str) -> Self {
+        Self::spawn(folder, name, Command::new(std::env::current_exe().unwrap()).env(DOCKER, "1"))
+    }
+
+    fn spawn(folder: &TempDir, name: &str, command: &mut Command) -> Self {
         let run = unique(name);
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = command
             .args(["--exact", "stack::crash::doomed_entry", "--nocapture"])
             .env(FOLDER, folder.path())
             .env(RUN, &run)
@@ -86,10 +116,7 @@ impl Victim {
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.map_while(Result::ok).any(|line| line == UP));
-        let victim = Self { run, child, folder: folder.path().to_path_buf() };
-        // app: two shells and a sleep; frozen; the orphan's sleep
-        eventually("all processes are there", || victim.processes() == 5 && victim.sleeps() == 3);
-        victim
+        Self { run, child, folder: folder.path().to_path_buf() }
     }
 
     fn processes(&self) -> usize {
@@ -241,4 +268,42 @@ fn a_journal_without_a_readable_first_line_is_removed_without_touching_anything(
     assert_eq!(Record::read(&path).unwrap().owner, None);
     assert_eq!(swept(&folder).removed.len(), 1);
     assert!(!path.exists());
+}
+
+/// How many containers and networks of a run the engine has.
+async fn in_engine(engine: &Engine, run: &str) -> (usize, usize) {
+    (engine.containers(run).await.unwrap().len(), engine.networks(run).await.unwrap().len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a container engine and Debian's mirror: cargo test -p harness --lib in_containers -- --ignored"]
+async fn nothing_is_left_in_containers_when_the_harness_is_killed_and_a_bystander_is_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::connect().await.unwrap();
+    let mut victim = Victim::in_containers(&folder, "killed-in-containers");
+    let bystander = format!("harness-{}-drill-bystander", victim.run);
+    engine.create_network(&bystander, "somebody-elses").await.unwrap();
+    assert_eq!(in_engine(&engine, &victim.run).await, (2, 1));
+    victim.kill();
+    tokio::task::block_in_place(|| eventually("the reaper removes everything", || victim.is_gone()));
+    assert_eq!(in_engine(&engine, &victim.run).await, (0, 0));
+    assert_eq!(in_engine(&engine, "somebody-elses").await, (0, 1));
+    engine.remove_network(&bystander).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a container engine and Debian's mirror: cargo test -p harness --lib in_containers -- --ignored"]
+async fn the_sweep_heals_in_containers_when_the_reaper_was_killed_first_c50_c55() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::connect().await.unwrap();
+    let mut victim = Victim::in_containers(&folder, "reaper-first-in-containers");
+    process::signal(victim.reaper(), Signal::KILL).unwrap();
+    victim.kill();
+    assert_eq!(in_engine(&engine, &victim.run).await, (2, 1));
+    let places = Places::below(folder.path());
+    let first = tokio::task::spawn_blocking(move || (sweep(&places), sweep(&places))).await.unwrap();
+    assert_eq!(first.0.left, []);
+    assert_eq!(first.1, Swept::default());
+    assert!(victim.is_gone());
+    assert_eq!(in_engine(&engine, &victim.run).await, (0, 0));
 }

@@ -219,6 +219,12 @@ impl Record {
         Ok(record)
     }
 
+    /// Whether anything was to be created in a container engine.
+    #[must_use]
+    pub fn used_engine(&self) -> bool {
+        !(self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty())
+    }
+
     fn add(&mut self, entry: Entry) {
         match entry {
             Entry::Owner(owner) => self.owner = Some(owner),

@@ -3,11 +3,13 @@
 //! * [`spec`] reads `stack.toml`; [`select`] decides what of it runs here.
 //! * [`session`] owns what a run creates: [`journal`] (on disk before it exists), [`reaper`] (removes it when the harness
 //!   dies), [`sweep`] (removes what dead runs left).
-//! * [`local`] runs components as child processes; [`debian`] gets their programs where they are not on `PATH`.
+//! * [`provider`] chooses where it runs: [`local`] as child processes, [`docker`] in containers; [`debian`] gets programs
+//!   that are not on `PATH` and makes images that cannot be pulled.
 //! * [`doctor`] says what this machine has for all that.
 //! * [`notice`] is what the stack tells while it works.
 
 pub mod debian;
+pub mod docker;
 pub mod doctor;
 pub mod journal;
 pub mod local;
@@ -15,6 +17,7 @@ pub mod notice;
 pub mod place;
 pub mod port;
 pub mod process;
+pub mod provider;
 pub mod ready;
 pub mod reaper;
 pub mod select;

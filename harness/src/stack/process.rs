@@ -37,8 +37,6 @@ pub struct Stat {
     pub group: u32,
     /// Clock ticks in user mode and in the kernel.
     pub cpu_ticks: u64,
-    /// Resident pages.
-    pub resident_pages: u64,
 }
 
 impl Stat {
@@ -66,7 +64,6 @@ fn parse_stat(text: &str) -> Option<Stat> {
         state: fields.first()?.chars().next()?,
         group: fields.get(2)?.parse().ok()?,
         cpu_ticks: number(11)? + number(12)?,
-        resident_pages: number(21)?,
     })
 }
 
@@ -119,6 +116,61 @@ pub fn members(groups: &[Identity], mark: (&str, &str)) -> Vec<Stat> {
     let own = std::process::id();
     let belongs = |p: &&Stat| led(p.group) || carries(p.identity.pid, mark.0, mark.1);
     processes.iter().filter(|p| p.runs() && p.identity.pid != own).filter(belongs).copied().collect()
+}
+
+/// What a component uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time of the processes that are there now, since each began.
+    pub cpu: Duration,
+    /// Resident bytes.
+    pub memory: u64,
+    /// How many processes.
+    pub processes: u32,
+}
+
+/// What belongs to a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belonging {
+    /// The leader's process group.
+    Group(Identity),
+    /// The leader's control groups: its container.
+    ControlGroup(Identity),
+}
+
+/// What components use, from one look at all processes. Zero for those that are gone.
+#[must_use]
+pub fn usage(components: &[Belonging]) -> Vec<Usage> {
+    /// Clock ticks a second, the same for every Linux that reports to programs.
+    const TICKS: u64 = 100;
+    let processes = all();
+    let control_group = |pid: u32| fs::read(format!("/proc/{pid}/cgroup")).ok();
+    let of = |belonging: &Belonging| {
+        let (Belonging::Group(leader) | Belonging::ControlGroup(leader)) = *belonging;
+        let there = processes.iter().any(|process| process.identity == leader);
+        let container = matches!(belonging, Belonging::ControlGroup(_)).then(|| control_group(leader.pid)).flatten();
+        let belongs = |process: &&Stat| match &container {
+            Some(container) => control_group(process.identity.pid).as_ref() == Some(container),
+            None => matches!(belonging, Belonging::Group(_)) && process.group == leader.pid,
+        };
+        processes.iter().filter(|process| there && process.runs()).filter(belongs).fold(
+            Usage::default(),
+            |sum, process| Usage {
+                cpu: sum.cpu + Duration::from_millis(process.cpu_ticks * 1000 / TICKS),
+                memory: sum.memory + resident(process.identity.pid),
+                processes: sum.processes + 1,
+            },
+        )
+    };
+    components.iter().map(of).collect()
+}
+
+/// Resident bytes of one process.
+fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// Sends a signal to this very process; nothing happens when it is gone or its pid belongs to somebody else now.
@@ -206,7 +258,7 @@ mod tests {
         let text = "7 (a) b) S 1 5 5 0 -1 4194304 0 0 0 0 3 4 0 0 20 0 1 0 12345 100 42 18446744073709551615";
         let stat = parse_stat(text).unwrap();
         assert_eq!(stat.identity, Identity { pid: 7, start: 12345 });
-        assert_eq!((stat.group, stat.cpu_ticks, stat.resident_pages), (5, 7, 42));
+        assert_eq!((stat.group, stat.cpu_ticks), (5, 7));
     }
 
     #[test]
@@ -249,6 +301,20 @@ mod tests {
         assert_eq!(orphans.len(), 1, "{orphans:?}");
         assert!(end(&[identity], (RUN_MARK, &mark), Duration::from_secs(2)).is_empty());
         assert!(!alive(orphans[0].identity));
+    }
+
+    #[test]
+    fn a_groups_usage_counts_all_its_processes() {
+        let mark = unique("usage");
+        let (mut child, identity) = shell("sleep 600 & exec sleep 600", &mark);
+        let names = || members(&[identity], (RUN_MARK, &mark)).len();
+        poll(Duration::from_secs(5), || names() == 2);
+        let gone = Identity { start: identity.start - 1, ..identity };
+        let used = usage(&[Belonging::Group(identity), Belonging::Group(gone)]);
+        assert_eq!((used[0].processes, used[1]), (2, Usage::default()));
+        assert!(used[0].memory > 100_000);
+        assert!(end(&[identity], (RUN_MARK, &mark), Duration::from_secs(2)).is_empty());
+        child.wait().unwrap();
     }
 
     #[test]

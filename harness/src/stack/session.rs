@@ -5,9 +5,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::docker;
 use super::journal::{Entry, Journal, JournalError};
 use super::place::{Places, private_folder};
 use super::process::{self, RUN_MARK};
@@ -49,6 +51,7 @@ pub struct Session {
     // before the journal: when a session is dropped unclosed, the reaper is let loose first and then waits for the journal's lock
     reaper: Mutex<Option<Reaper>>,
     journal: Journal,
+    engine_used: AtomicBool,
 }
 
 impl Session {
@@ -60,7 +63,8 @@ impl Session {
         let journal = Journal::create(&places.journals(), run)?;
         let started = Reaper::spawn(reaper, journal.path()).inspect_err(|_| drop(journal.remove()))?;
         let folder = places.temporary.join(format!("harness-{run}"));
-        let session = Self { run: run.to_owned(), folder, reaper: Mutex::new(Some(started)), journal };
+        let session =
+            Self { run: run.to_owned(), folder, reaper: Mutex::new(Some(started)), journal, engine_used: false.into() };
         session.record(&Entry::Folder(session.folder.clone()))?;
         let failed = |source| SessionError::Folder { path: session.folder.clone(), source };
         private_folder(&session.folder).map_err(failed)?;
@@ -84,6 +88,9 @@ impl Session {
     /// # Errors
     /// When the journal cannot be written.
     pub fn record(&self, entry: &Entry) -> Result<(), JournalError> {
+        if matches!(entry, Entry::Container(_) | Entry::Network(_) | Entry::Volume(_)) {
+            self.engine_used.store(true, Ordering::SeqCst);
+        }
         self.journal.record(entry)
     }
 
@@ -98,6 +105,9 @@ impl Session {
                 message: format!("does not end (state {})", stat.state),
             })
             .collect();
+        if self.engine_used.load(Ordering::SeqCst) {
+            left.extend(docker::clean_blocking(&self.run).1);
+        }
         left.extend(remove_folder(&self.folder).err());
         if left.is_empty() {
             left.extend(self.journal.remove().err().map(|error| Leftover {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::docker;
 use super::journal::{Claim, Liveness, Record};
 use super::place::Places;
 use super::process::{self, RUN_MARK};
@@ -82,6 +83,10 @@ pub(super) fn remove(claim: &Claim) -> Swept {
     let mut swept = Swept::default();
     if let Some(owner) = &record.owner {
         swept.add(processes(&record, &owner.run, &owner.boot));
+        if record.used_engine() {
+            let (removed, left) = docker::clean_blocking(&owner.run);
+            swept.add(Swept { removed, left, alive: Vec::new() });
+        }
         for folder in &record.folders {
             swept.add(folder_of(&owner.run, folder));
         }

@@ -1,7 +1,7 @@
 CREATE TABLE items (
     sku      TEXT    NOT NULL PRIMARY KEY,
     name     TEXT    NOT NULL,
-    quantity INTEGER NOT NULL CHECK (quantity >= 0),
+    quantity INTEGER NOT NULL CHECK (quantity BETWEEN 0 AND 1000000000),
     version  INTEGER NOT NULL DEFAULT 1
 ) STRICT, WITHOUT ROWID;
 

@@ -5,29 +5,34 @@
 //! write cannot put the past back. Simultaneous misses of one item ask the database once.
 
 mod flight;
+mod redis;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use moka::future::Cache as Moka;
 use moka::ops::compute::Op;
 
-use crate::config::CacheUrl;
+use crate::config::{CacheSettings, CacheUrl};
 use crate::inventory::{Item, Sku};
 use crate::store::StoreError;
 use crate::telemetry::metrics::Metrics;
 use flight::Flights;
+use redis::Redis;
 
-/// How long an entry lives.
-const TIME_TO_LIVE: Duration = Duration::from_secs(30);
-/// How many entries the in-process cache holds.
+/// How many items this process remembers at most.
 const CAPACITY: u64 = 100_000;
 
 #[derive(Debug)]
 enum Engine {
     Memory(Moka<Sku, Arc<Item>>),
+    Redis(Arc<Redis>),
 }
+
+/// Why there is no cache.
+#[derive(Debug, thiserror::Error)]
+#[error("use the address of redis: {0}")]
+pub struct CacheError(::redis::RedisError);
 
 /// The cache.
 #[derive(Debug)]
@@ -38,15 +43,38 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Prepares the cache; connects to nothing yet.
-    #[must_use]
-    pub fn new(url: &CacheUrl, metrics: Arc<Metrics>) -> Self {
-        let engine = match url {
+    /// Prepares the cache. Needs a tokio runtime: Redis is looked for in the background.
+    ///
+    /// # Errors
+    /// When the address of Redis cannot be used at all; that it does not answer is no error.
+    pub fn start(settings: &CacheSettings, metrics: Arc<Metrics>) -> Result<Self, CacheError> {
+        let engine = match &settings.url {
             CacheUrl::Memory => {
-                Engine::Memory(Moka::builder().max_capacity(CAPACITY).time_to_live(TIME_TO_LIVE).build())
+                Engine::Memory(Moka::builder().max_capacity(CAPACITY).time_to_live(settings.time_to_live).build())
+            }
+            CacheUrl::Redis(address) => {
+                Engine::Redis(Redis::start(address, settings, Arc::clone(&metrics)).map_err(CacheError)?)
             }
         };
-        Self { engine, flights: Flights::default(), metrics }
+        Ok(Self { engine, flights: Flights::default(), metrics })
+    }
+
+    /// Which cache it is.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match &self.engine {
+            Engine::Memory(_) => "memory",
+            Engine::Redis(_) => "redis",
+        }
+    }
+
+    /// Whether it is in use; if not, the database answers everything.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match &self.engine {
+            Engine::Memory(_) => true,
+            Engine::Redis(redis) => redis.is_live(),
+        }
     }
 
     /// The item from the cache, else from `load`, which is asked once however many callers wait for the same item.
@@ -77,6 +105,7 @@ impl Cache {
                 };
                 entries.entry_by_ref(&item.sku).and_compute_with(newer).await;
             }
+            Engine::Redis(redis) => redis.put(item).await,
         }
     }
 
@@ -84,12 +113,14 @@ impl Cache {
     pub async fn forget(&self, sku: &Sku) {
         match &self.engine {
             Engine::Memory(entries) => entries.invalidate(sku).await,
+            Engine::Redis(redis) => redis.forget(sku).await,
         }
     }
 
     async fn get(&self, sku: &Sku) -> Option<Arc<Item>> {
         match &self.engine {
             Engine::Memory(entries) => entries.get(sku).await,
+            Engine::Redis(redis) => redis.get(sku).await,
         }
     }
 }

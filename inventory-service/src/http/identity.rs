@@ -20,6 +20,22 @@ pub struct TraceId(u128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SpanId(u64);
 
+impl SpanId {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(rand::random::<u64>().max(1))
+    }
+}
+
+impl TraceId {
+    /// Where this trace stands among all, from 0 to 1: the last seven bytes are random in every trace id.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share needs no more precision")]
+    fn rank(self) -> f64 {
+        (self.0 as u64 & 0x00ff_ffff_ffff_ffff) as f64 / (1_u64 << 56) as f64
+    }
+}
+
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
@@ -56,26 +72,21 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Takes the caller's ids where they are valid, makes new ones otherwise.
+    /// Takes the caller's ids where they are valid, makes new ones otherwise; `share` of the new traces are recorded.
     #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn of(headers: &HeaderMap, share: f64) -> Self {
         let context = headers.get(TRACEPARENT).and_then(|value| parse_traceparent(value.to_str().ok()?));
-        let random = rand::random::<u128>();
-        let span_id = SpanId(rand::random::<u64>().max(1));
+        let span_id = SpanId::random();
         let request_id = headers.get(REQUEST_ID).filter(|value| is_plain(value)).cloned();
         let request_id = request_id.unwrap_or_else(|| hexadecimal(rand::random::<u64>()));
-        match context {
-            Some((trace_id, parent, sampling)) => {
-                Self { request_id, trace_id, parent: Some(parent), span_id, sampling }
+        let (trace_id, parent, sampling) = match context {
+            Some((trace_id, parent, sampling)) => (trace_id, Some(parent), sampling),
+            None => {
+                let trace_id = TraceId(rand::random::<u128>().max(1));
+                (trace_id, None, if trace_id.rank() < share { Sampling::Recorded } else { Sampling::Dropped })
             }
-            None => Self {
-                request_id,
-                trace_id: TraceId(random.max(1)),
-                parent: None,
-                span_id,
-                sampling: Sampling::Recorded,
-            },
-        }
+        };
+        Self { request_id, trace_id, parent, span_id, sampling }
     }
 
     /// The request id: visible ASCII without quotes and backslashes.
@@ -138,7 +149,8 @@ mod tests {
 
     #[test]
     fn a_valid_context_is_continued() {
-        let identity = Identity::of(&headers(TRACEPARENT, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"));
+        let identity =
+            Identity::of(&headers(TRACEPARENT, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"), 1.0);
         assert_eq!(identity.trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(identity.parent.unwrap().to_string(), "00f067aa0ba902b7");
         assert_eq!(identity.sampling, Sampling::Dropped);
@@ -157,15 +169,25 @@ mod tests {
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-extra",
         ] {
-            assert!(Identity::of(&headers(TRACEPARENT, text)).parent.is_none(), "{text}");
+            assert!(Identity::of(&headers(TRACEPARENT, text), 1.0).parent.is_none(), "{text}");
         }
     }
 
     #[test]
+    fn new_traces_are_recorded_by_their_share() {
+        let recorded = |share: f64| {
+            let traces = (0..2000).map(|_| Identity::of(&HeaderMap::new(), share));
+            traces.filter(|identity| identity.sampling == Sampling::Recorded).count()
+        };
+        assert_eq!((recorded(0.0), recorded(1.0)), (0, 2000));
+        assert!((200..800).contains(&recorded(0.25)));
+    }
+
+    #[test]
     fn a_request_id_is_kept_only_when_it_is_plain() {
-        assert_eq!(Identity::of(&headers(REQUEST_ID, "drill-7/a")).request_id(), "drill-7/a");
+        assert_eq!(Identity::of(&headers(REQUEST_ID, "drill-7/a"), 1.0).request_id(), "drill-7/a");
         for text in ["", "a b", "<script>", "a\"b", &"x".repeat(129)] {
-            assert_ne!(Identity::of(&headers(REQUEST_ID, text)).request_id(), text);
+            assert_ne!(Identity::of(&headers(REQUEST_ID, text), 1.0).request_id(), text);
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::fault::Faults;
 use crate::store::Store;
 use crate::telemetry::logs::Logs;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use body::BodyLimits;
 use problem::Problem;
 
@@ -35,11 +36,15 @@ pub struct App {
     /// Where items live.
     pub store: Arc<Store>,
     /// Items kept close.
-    pub cache: Cache,
+    pub cache: Arc<Cache>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is logged.
     pub logs: Logs,
+    /// Where spans go.
+    pub traces: Traces,
+    /// The share of new traces that is recorded.
+    pub trace_share: f64,
     /// What is broken on purpose.
     pub faults: Arc<Faults>,
     /// Whether requests are measured and logged.

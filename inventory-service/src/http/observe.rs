@@ -25,6 +25,7 @@ use crate::endpoint::{self, CLIENT_CLOSED};
 use crate::telemetry::logs::Level;
 use crate::telemetry::logs::line::Access;
 use crate::telemetry::metrics::Answered;
+use crate::telemetry::traces::Work;
 
 /// A request under way; dropping it unanswered means that the client went away.
 struct Observation {
@@ -41,8 +42,10 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let matched = request.extensions().get::<MatchedPath>();
     let route = endpoint::route_label(matched.map(MatchedPath::as_str));
     let method = endpoint::method_label(request.method().as_str());
-    let observation = Observation::begin(app, Identity::of(request.headers()), method, route);
-    let handled = AssertUnwindSafe(guard::guarded(&observation.app, route, request, next)).catch_unwind().await;
+    let identity = Identity::of(request.headers(), app.trace_share);
+    let observation = Observation::begin(app, identity, method, route);
+    let handling = AssertUnwindSafe(guard::guarded(&observation.app, route, request, next)).catch_unwind();
+    let handled = observation.app.traces.within(&observation.identity, handling).await;
     let response = handled.unwrap_or_else(|panic| panicked(&observation, panic.as_ref()));
     observation.end(response)
 }
@@ -92,6 +95,7 @@ impl Observation {
         });
         let cause = problem.as_ref().map(|problem| problem.cause);
         self.app.logs.access(&Access { identity: &self.identity, method, route, status, duration, cause, error });
+        self.app.traces.request(&self.identity, duration, Work::Request { method, route, status });
         self.app.metrics.in_flight.dec();
     }
 }

@@ -1,17 +1,23 @@
 //! Where items live. One interface over the databases; every call has a deadline and is measured. `http` calls it through
 //! the cache, `readiness` pings it, the metrics read its connections and totals.
 
+mod pool;
+mod postgres;
 mod sqlite;
+pub mod stocktake;
 
 use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock;
-use crate::config::DatabaseUrl;
+use crate::config::{Database, DatabaseUrl, Migration};
 use crate::inventory::{Draft, Item, Movement, Page, Refusal, Reservation, ReservationId, Sku, Totals, Units};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{Traces, Work};
+use postgres::Postgres;
 use sqlite::Sqlite;
 
 /// The `operation` label of everything the store does.
@@ -28,6 +34,9 @@ pub const OPERATIONS: [&str; 11] = [
     "reserve_stock",
     "release_reservation",
 ];
+
+/// What bringing the schema up to date may take.
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What went wrong in the database, as in the `cause` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +113,7 @@ type Answer<T> = Result<Result<T, Refusal>, sqlx::Error>;
 #[derive(Debug)]
 enum Engine {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 /// How long things may take.
@@ -111,7 +121,7 @@ enum Engine {
 pub struct Deadlines {
     /// One operation, waiting for a connection included.
     pub query: Duration,
-    /// Questions asked while somebody scrapes or probes.
+    /// A question asked while a readiness probe waits.
     pub probe: Duration,
 }
 
@@ -119,31 +129,45 @@ pub struct Deadlines {
 #[derive(Debug)]
 pub struct Store {
     engine: Engine,
+    /// Whether the schema is known to be up to date.
+    prepared: AtomicBool,
     deadlines: Deadlines,
     metrics: Arc<Metrics>,
+    traces: Traces,
 }
 
 macro_rules! on_engine {
     ($store:expr, $engine:ident => $call:expr) => {
         match &$store.engine {
             Engine::Sqlite($engine) => $call,
+            Engine::Postgres($engine) => $call,
         }
     };
 }
 
 impl Store {
-    /// Prepares the pool and brings the schema up to date.
+    /// Prepares the pool; connects to nothing yet.
+    #[must_use]
+    pub fn new(database: &Database, deadlines: Deadlines, metrics: Arc<Metrics>, traces: Traces) -> Self {
+        let engine = match &database.url {
+            DatabaseUrl::Sqlite(place) => Engine::Sqlite(Sqlite::open(place, deadlines.query)),
+            DatabaseUrl::Postgres(address) => {
+                Engine::Postgres(Postgres::open(address.options(), database.max_connections, deadlines.query))
+            }
+        };
+        let prepared = AtomicBool::new(database.migration == Migration::Off);
+        Self { engine, prepared, deadlines, metrics, traces }
+    }
+
+    /// Brings the schema up to date.
     ///
     /// # Errors
-    /// When the database cannot be opened or its schema cannot be brought up to date.
-    pub async fn open(url: &DatabaseUrl, deadlines: Deadlines, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
-        let engine = match url {
-            DatabaseUrl::Sqlite(place) => Engine::Sqlite(Sqlite::open(place, deadlines.query)),
-        };
-        let store = Self { engine, deadlines, metrics };
-        let migrated = on_engine!(store, engine => engine.migrate().await);
-        migrated.map_err(|error| failed("migrate", sqlx::Error::Migrate(Box::new(error))))?;
-        Ok(store)
+    /// When the database is away, or does not let us.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let migrating = async { on_engine!(self, engine => engine.migrate().await.map(Ok).map_err(unwrapped)) };
+        self.observed("migrate", MIGRATION_DEADLINE, migrating).await?;
+        self.prepared.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The value of the `database` label.
@@ -151,6 +175,7 @@ impl Store {
     pub fn name(&self) -> &'static str {
         match &self.engine {
             Engine::Sqlite(_) => "sqlite",
+            Engine::Postgres(_) => "postgres",
         }
     }
 
@@ -222,13 +247,12 @@ impl Store {
         self.within("release_reservation", async { on_engine!(self, engine => engine.release(id).await) }).await
     }
 
-    /// Sums over all items; bounded by the probe's deadline, because somebody is waiting for a scrape.
+    /// Sums over all items.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn totals(&self) -> Result<Totals, StoreError> {
-        let work = async { on_engine!(self, engine => engine.totals().await.map(Ok)) };
-        self.observed("totals", self.deadlines.probe, work).await
+        self.within("totals", async { on_engine!(self, engine => engine.totals().await.map(Ok)) }).await
     }
 
     /// Whether the database answers.
@@ -267,27 +291,40 @@ impl Store {
         work: impl Future<Output = Answer<T>>,
     ) -> Result<T, StoreError> {
         let started = clock::instant();
-        let answer = tokio::time::timeout(deadline, work).await;
-        self.metrics.query_took(operation, started.elapsed());
-        let failure = match answer {
-            Ok(Ok(Ok(value))) => return Ok(value),
-            Ok(Ok(Err(refusal))) => return Err(StoreError::Refused(refusal)),
-            Ok(Err(error)) => failed(operation, error),
-            Err(_) => StoreError::Failed {
-                operation,
-                cause: Cause::Timeout,
-                detail: format!("no answer within {deadline:?}"),
-            },
+        let refused = |cause, detail| Err(StoreError::Failed { operation, cause, detail });
+        let answer = if operation != "migrate" && !self.prepared.load(Ordering::Relaxed) {
+            refused(Cause::Connection, "the schema is not up to date yet".to_owned())
+        } else {
+            match tokio::time::timeout(deadline, work).await {
+                Ok(Ok(answer)) => answer.map_err(StoreError::Refused),
+                Ok(Err(error)) => refused(cause_of(&error), error.to_string()),
+                Err(_) => refused(Cause::Timeout, format!("no answer within {deadline:?}")),
+            }
         };
-        if let StoreError::Failed { cause, .. } = &failure {
-            self.metrics.database_failed(operation, *cause);
+        self.record(operation, started.elapsed(), &answer);
+        answer
+    }
+
+    fn record<T>(&self, operation: &'static str, duration: Duration, answer: &Result<T, StoreError>) {
+        let failure = match answer {
+            Err(StoreError::Failed { cause, .. }) => Some(*cause),
+            _ => None,
+        };
+        self.metrics.query_took(operation, duration);
+        if let Some(cause) = failure {
+            self.metrics.database_failed(operation, cause);
         }
-        Err(failure)
+        self.traces
+            .part(duration, Work::Query { database: self.name(), operation, failure: failure.map(Cause::as_str) });
     }
 }
 
-fn failed(operation: &'static str, error: sqlx::Error) -> StoreError {
-    StoreError::Failed { operation, cause: cause_of(&error), detail: error.to_string() }
+/// The error of the database inside an error of a migration.
+fn unwrapped(error: sqlx::migrate::MigrateError) -> sqlx::Error {
+    match error {
+        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error,
+        other => sqlx::Error::Migrate(Box::new(other)),
+    }
 }
 
 fn cause_of(error: &sqlx::Error) -> Cause {
@@ -298,13 +335,23 @@ fn cause_of(error: &sqlx::Error) -> Cause {
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => Cause::Connection,
-        sqlx::Error::Database(database) if is_constraint(database.as_ref()) => Cause::Constraint,
+        sqlx::Error::Database(database) => cause_of_refusal(database.as_ref()),
         _ => Cause::Other,
     }
 }
 
-fn is_constraint(error: &dyn sqlx::error::DatabaseError) -> bool {
-    !matches!(error.kind(), sqlx::error::ErrorKind::Other)
+/// What the database itself says, by SQLSTATE where there is one: 57014 is a cancelled statement and 55P03 a lock not had in
+/// time, as are SQLite's busy and locked; 57P01 to 57P03 are a server that stops or starts, 53300 one without room, class 08 a broken connection.
+fn cause_of_refusal(error: &dyn sqlx::error::DatabaseError) -> Cause {
+    if !matches!(error.kind(), sqlx::error::ErrorKind::Other) {
+        return Cause::Constraint;
+    }
+    match error.code().as_deref() {
+        Some("57014" | "55P03" | "5" | "6" | "261" | "517") => Cause::Timeout,
+        Some("57P01" | "57P02" | "57P03" | "53300") => Cause::Connection,
+        Some(code) if code.len() == 5 && code.starts_with("08") => Cause::Connection,
+        _ => Cause::Other,
+    }
 }
 
 fn is_foreign_key(error: &sqlx::Error) -> bool {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlSafeStr, Sqlite as Driver, Transaction};
 
@@ -52,8 +52,8 @@ impl Sqlite {
         let sql = include_str!("../../migrations/sqlite/0001_inventory.sql").into_sql_str();
         let migration = Migration::new(1, Cow::Borrowed("inventory"), MigrationType::Simple, sql, false);
         let mut connection = self.writer.acquire().await?;
-        connection.ensure_migrations_table("_sqlx_migrations").await?;
-        Migrator::with_migrations(vec![migration]).run(&mut *connection).await
+        // Not `run`: the compiler cannot prove its future to be `Send`.
+        Migrator::with_migrations(vec![migration]).run_direct(None, &mut *connection, false).await
     }
 
     pub(super) async fn list(&self, after: Option<&Sku>, limit: u32) -> Result<Page, sqlx::Error> {

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::logs::{self, Level, Loss};
+use super::metrics::SpanLoss;
 use super::names::{self, Metric};
 use crate::endpoint::{CLIENT_CLOSED, ENDPOINTS, UNMATCHED};
 use crate::store::{self, Cause};
@@ -55,6 +56,7 @@ fn values(metric: &Metric, label: &str, database: &'static str) -> Value {
         (_, "state") => json!(["idle", "in_use"]),
         (_, "database") => json!([database]),
         (_, "level") => json!(Level::ALL.map(Level::as_str)),
+        ("trace_spans_dropped_total", "reason") => json!(SpanLoss::ALL.map(SpanLoss::as_str)),
         (_, "reason") => json!(Loss::ALL.map(Loss::as_str)),
         _ => json!([]),
     }

@@ -64,6 +64,29 @@ pub struct Answered {
     pub trace: TraceId,
 }
 
+/// Why the collector did not get a span, as in the `reason` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanLoss {
+    /// Too many were waiting.
+    Full,
+    /// It did not take them.
+    Failed,
+}
+
+impl SpanLoss {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Full, Self::Failed];
+
+    /// The label's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -85,6 +108,8 @@ pub struct Metrics {
     connections_max: Family<DatabaseLabels, Gauge>,
     log_lines: Family<LevelLabels, Counter>,
     log_dropped: Family<ReasonLabels, Counter>,
+    spans: Counter,
+    spans_dropped: Family<ReasonLabels, Counter>,
     build: Family<BuildLabels, Gauge>,
     items: Family<NoLabels, Gauge>,
     stock: Family<NoLabels, Gauge>,
@@ -111,6 +136,8 @@ impl Metrics {
             connections_max: Family::default(),
             log_lines: Family::default(),
             log_dropped: Family::default(),
+            spans: Counter::default(),
+            spans_dropped: Family::default(),
             build: Family::default(),
             items: Family::default(),
             stock: Family::default(),
@@ -143,6 +170,8 @@ impl Metrics {
         register(&mut registry, &names::QUERY_DURATION, self.queries.clone());
         register(&mut registry, &names::LOG_LINES, self.log_lines.clone());
         register(&mut registry, &names::LOG_DROPPED, self.log_dropped.clone());
+        register(&mut registry, &names::SPANS, self.spans.clone());
+        register(&mut registry, &names::SPANS_DROPPED, self.spans_dropped.clone());
         register(&mut registry, &names::BUILD, self.build.clone());
         registry.register_collector(Box::new(ProcessCollector));
         registry
@@ -192,6 +221,16 @@ impl Metrics {
     /// Counts log lines lost.
     pub fn log_lost(&self, loss: Loss, lines: u64) {
         self.log_dropped.get_or_create(&ReasonLabels { reason: loss.as_str() }).inc_by(lines);
+    }
+
+    /// Counts spans that the collector has taken.
+    pub fn spans_exported(&self, spans: u64) {
+        self.spans.inc_by(spans);
+    }
+
+    /// Counts spans that the collector did not get.
+    pub fn spans_lost(&self, loss: SpanLoss, spans: u64) {
+        self.spans_dropped.get_or_create(&ReasonLabels { reason: loss.as_str() }).inc_by(spans);
     }
 
     /// Shows the pool as it is now.
@@ -253,6 +292,9 @@ impl Metrics {
         }
         for loss in Loss::ALL {
             drop(self.log_dropped.get_or_create(&ReasonLabels { reason: loss.as_str() }));
+        }
+        for loss in SpanLoss::ALL {
+            drop(self.spans_dropped.get_or_create(&ReasonLabels { reason: loss.as_str() }));
         }
         let build = BuildLabels {
             version: env!("CARGO_PKG_VERSION"),

@@ -1,4 +1,4 @@
-//! What the service says about itself: metrics, logs, and the catalogue of both.
+//! What the service says about itself: metrics, logs, traces, and the catalogue.
 //!
 //! `names` is the one list of metrics and `logs::EVENTS` the one list of log events; `metrics` and `process` fill the
 //! former, `logs` writes the latter, `exposition` renders `/metrics`, `catalogue` renders `/catalogue`.
@@ -10,3 +10,4 @@ pub mod logs;
 pub mod metrics;
 pub mod names;
 pub mod process;
+pub mod traces;

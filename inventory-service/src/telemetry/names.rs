@@ -74,6 +74,8 @@ metrics! {
     QUERY_DURATION = Histogram "database_query_duration_seconds" ["operation"] "Time of database operations, waiting for a connection included";
     LOG_LINES = Counter "log_lines_total" ["level"] "Log lines written";
     LOG_DROPPED = Counter "log_lines_dropped_total" ["reason"] "Log lines that one of the log's destinations did not get";
+    SPANS = Counter "trace_spans_total" [] "Spans that the trace collector has taken";
+    SPANS_DROPPED = Counter "trace_spans_dropped_total" ["reason"] "Spans that the trace collector did not get";
     BUILD = Gauge "inventory_build_info" ["version", "revision", "rustc"] "What is running; always 1";
     PROCESS_CPU = Counter "process_cpu_seconds_total" [] "User and system CPU time spent";
     PROCESS_OPEN_FDS = Gauge "process_open_fds" [] "Open file descriptors";

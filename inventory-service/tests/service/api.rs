@@ -5,11 +5,14 @@ use inventory_service::endpoint::ENDPOINTS;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{eventually, start};
+use crate::support::{Running, eventually, start};
 
 #[tokio::test]
 async fn an_item_lives_from_creation_to_deletion() {
-    let running = start(&[]).await;
+    lives(&start(&[]).await).await;
+}
+
+pub(crate) async fn lives(running: &Running) {
     let created = running.post("/api/items", json!({ "sku": "SKU-1", "name": "chair", "quantity": 5 })).await;
     assert_eq!((created.status().as_u16(), created.headers()["location"].to_str().unwrap()), (201, "/api/items/SKU-1"));
     let replaced = running.send(Method::PUT, "/api/items/SKU-1", json!({ "name": "stool", "quantity": 7 })).await;
@@ -23,7 +26,10 @@ async fn an_item_lives_from_creation_to_deletion() {
 
 #[tokio::test]
 async fn what_cannot_be_is_a_conflict() {
-    let running = start(&[]).await;
+    conflicts(&start(&[]).await).await;
+}
+
+pub(crate) async fn conflicts(running: &Running) {
     running.item("A", 2).await;
     let twice = running.post("/api/items", json!({ "sku": "A", "name": "again" })).await;
     assert_eq!(twice.status(), 409);
@@ -42,40 +48,45 @@ async fn what_cannot_be_is_a_conflict() {
 
 #[tokio::test]
 async fn stock_is_never_negative_under_200_concurrent_reservations() {
-    for database in ["memory", "file"] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = format!("sqlite://{}", folder.path().join("inventory.db").display());
-        let url = if database == "file" { file.as_str() } else { "sqlite::memory:" };
-        let running = start(&[("DATABASE_URL", url), ("QUERY_DEADLINE", "10s"), ("REQUEST_DEADLINE", "10s")]).await;
-        running.item("HOT", 50).await;
-        let answers =
-            join_all((0..200).map(|_| running.post("/api/items/HOT/reserve", json!({ "quantity": 1 })))).await;
-        let mut reservations = Vec::new();
-        let mut rejected = 0;
-        for answer in answers {
-            match answer.status().as_u16() {
-                201 => reservations.push(answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()),
-                409 => rejected += 1,
-                status => panic!("{database}: {status}"),
-            }
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite://{}", folder.path().join("inventory.db").display());
+    for url in [file.as_str(), "sqlite::memory:"] {
+        never_negative(&start(&[("DATABASE_URL", url), ("QUERY_DEADLINE", "10s"), ("REQUEST_DEADLINE", "10s")]).await)
+            .await;
+    }
+}
+
+pub(crate) async fn never_negative(running: &Running) {
+    running.item("HOT", 50).await;
+    let answers = join_all((0..200).map(|_| running.post("/api/items/HOT/reserve", json!({ "quantity": 1 })))).await;
+    let mut reservations = Vec::new();
+    let mut rejected = 0;
+    for answer in answers {
+        match answer.status().as_u16() {
+            201 => reservations.push(answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()),
+            409 => rejected += 1,
+            status => panic!("{status}"),
         }
-        assert_eq!((reservations.len(), rejected), (50, 150), "{database}");
-        assert_eq!(running.quantity("HOT").await, 0, "{database}");
-        let paths: Vec<String> = reservations.iter().map(|id| format!("/api/reservations/{id}")).collect();
-        let released = join_all(paths.iter().map(|path| running.delete(path))).await;
-        assert!(released.iter().all(|answer| answer.status() == 204));
-        assert_eq!(running.quantity("HOT").await, 50, "{database}");
-        let metrics = running.metrics().await;
-        for (outcome, count) in [("reserved", 50.0), ("rejected", 150.0), ("released", 50.0)] {
-            let series = format!("inventory_reservations_total{{outcome=\"{outcome}\"}}");
-            assert!((metrics.value(&series) - count).abs() < 0.5, "{series}");
-        }
+    }
+    assert_eq!((reservations.len(), rejected), (50, 150));
+    assert_eq!(running.quantity("HOT").await, 0);
+    let paths: Vec<String> = reservations.iter().map(|id| format!("/api/reservations/{id}")).collect();
+    let released = join_all(paths.iter().map(|path| running.delete(path))).await;
+    assert!(released.iter().all(|answer| answer.status() == 204));
+    assert_eq!(running.quantity("HOT").await, 50);
+    let metrics = running.metrics().await;
+    for (outcome, count) in [("reserved", 50.0), ("rejected", 150.0), ("released", 50.0)] {
+        let series = format!("inventory_reservations_total{{outcome=\"{outcome}\"}}");
+        assert!((metrics.value(&series) - count).abs() < 0.5, "{series}");
     }
 }
 
 #[tokio::test]
 async fn pages_follow_each_other_without_gaps_or_repetition() {
-    let running = start(&[]).await;
+    pages(&start(&[]).await).await;
+}
+
+pub(crate) async fn pages(running: &Running) {
     for number in 0..25 {
         running.item(&format!("SKU-{number:02}"), number).await;
     }

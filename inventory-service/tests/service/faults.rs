@@ -45,15 +45,15 @@ async fn a_share_bites_about_that_often() {
 
 #[tokio::test]
 async fn slow_delays_and_shows_in_the_histogram_without_being_cut_by_the_deadline() {
-    let running = start(&[("REQUEST_DEADLINE", "100ms")]).await;
-    running.turn_on(json!({ "slow": { "add": "300ms" } })).await;
+    let running = start(&[("REQUEST_DEADLINE", "1s")]).await;
+    running.turn_on(json!({ "slow": { "add": "1200ms" } })).await;
     assert_eq!(running.get("/api/items").await.status(), 200);
     let metrics = running.metrics().await;
     let bucket = |le: &str| {
         metrics
             .value(&format!("http_request_duration_seconds_bucket{{le=\"{le}\",method=\"GET\",route=\"/api/items\"}}"))
     };
-    assert!(bucket("0.25") < 0.5 && bucket("10.0") > 0.5);
+    assert!(bucket("1.0") < 0.5 && bucket("10.0") > 0.5);
     assert_eq!(running.bitten("slow").await, 1);
 }
 
@@ -110,12 +110,13 @@ async fn leaked_connections_starve_the_service_until_they_are_given_back() {
     let metrics = running.metrics().await;
     assert!(metrics.value("database_connections_active{database=\"sqlite\",state=\"in_use\"}") > 0.5);
     assert!(metrics.get("inventory_items").is_none(), "what nobody knows is absent, not old");
+    for operation in ["list_items", "totals"] {
+        let series = format!("inventory_db_errors_total{{operation=\"{operation}\",cause=\"timeout\"}}");
+        eventually("the error", async || (running.metrics().await.value(&series) > 0.5).then_some(())).await;
+    }
     running.admin(Method::DELETE, "/faults", None).await;
     eventually("recovery", async || (running.get("/api/items").await.status() == 200).then_some(())).await;
-    let metrics = running.metrics().await;
-    let timeouts = ["operation=\"list_items\"", "operation=\"totals\""]
-        .map(|operation| metrics.value(&format!("inventory_db_errors_total{{{operation},cause=\"timeout\"}}")));
-    assert!(timeouts.iter().all(|count| *count > 0.5), "{timeouts:?}");
+    eventually("totals", async || running.metrics().await.get("inventory_items")).await;
 }
 
 #[tokio::test]

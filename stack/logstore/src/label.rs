@@ -1,28 +1,26 @@
-//! Label sets: what names a stream, a series or a line's metadata. Sorted by name, without empty values.
+//! Label sets: what names a stream, a series or a line's metadata. Sorted by name.
 
 use std::fmt::{Display, Formatter, Result, Write};
 use std::sync::Arc;
 
 use crate::logql::Matcher;
 
-/// A sorted, shared set of labels.
+/// A sorted, shared set of labels, without empty values unless it is told otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl Labels {
     /// From pairs in any order; an empty value means the label is absent, of equal names the last one counts.
     pub fn new<N: Into<Arc<str>>, V: Into<Arc<str>>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let mut all: Vec<(Arc<str>, Arc<str>)> = pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut unique: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(all.len());
-        for pair in all {
-            match unique.last_mut() {
-                Some(last) if last.0 == pair.0 => *last = pair,
-                _ => unique.push(pair),
-            }
-        }
+        let mut unique = unique(pairs);
         unique.retain(|(_, value)| !value.is_empty());
         Self(unique.into())
+    }
+
+    /// As [`Self::new`], but labels with empty values stay: a parser or a sender may have set them, and Loki tells them
+    /// from absent ones.
+    pub fn with_empty<N: Into<Arc<str>>, V: Into<Arc<str>>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        Self(unique(pairs).into())
     }
 
     /// The value of a label.
@@ -64,6 +62,20 @@ impl Labels {
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
+}
+
+/// Sorted by name, the last of equal names.
+fn unique<N: Into<Arc<str>>, V: Into<Arc<str>>>(pairs: impl IntoIterator<Item = (N, V)>) -> Vec<(Arc<str>, Arc<str>)> {
+    let mut all: Vec<(Arc<str>, Arc<str>)> = pairs.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut unique: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(all.len());
+    for pair in all {
+        match unique.last_mut() {
+            Some(last) if last.0 == pair.0 => *last = pair,
+            _ => unique.push(pair),
+        }
+    }
+    unique
 }
 
 impl Display for Labels {

@@ -114,8 +114,8 @@ pub struct Limits {
     /// Seconds a query may take
     #[arg(long, default_value = "60", value_parser = seconds)]
     pub query_timeout: Duration,
-    /// Bytes of a push request, decompressed
-    #[arg(long, default_value_t = 100 << 20)]
+    /// Bytes of a push request, decompressed; more than a burst is refused anyway
+    #[arg(long, default_value_t = 32 << 20)]
     pub max_body: usize,
     /// Labels that Loki discovers
     #[arg(long, value_enum, default_value_t = Discovery::On)]
@@ -143,7 +143,7 @@ impl Default for Limits {
             max_series: 500,
             max_query_length: Duration::from_hours(721),
             query_timeout: Duration::from_mins(1),
-            max_body: 100 << 20,
+            max_body: 32 << 20,
             discovery: Discovery::On,
         }
     }

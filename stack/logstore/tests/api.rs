@@ -1,5 +1,7 @@
 //! Pushes and queries over real HTTP.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::Write;
 
 use logstore::{Discovery, Limits, Options, Server};
@@ -109,7 +111,7 @@ async fn an_acknowledged_push_is_queryable_at_once() {
 
 #[tokio::test]
 async fn streams_answer_in_lokis_shape_t56() {
-    let loki = Loki::plain().await;
+    let loki = Loki::start(Options::default()).await;
     let at = base();
     loki.push_lines(json!({"app": "x", "env": "t"}), &[(at, "a"), (at + 1, "b")]).await;
     let reply = loki.range(r#"{app="x"}"#, at, at + 10, &[]).await;
@@ -117,7 +119,7 @@ async fn streams_answer_in_lokis_shape_t56() {
     assert_eq!(body["status"], "success");
     assert_eq!(body["data"]["resultType"], "streams");
     let expected = json!([{
-        "stream": {"app": "x", "env": "t", "service_name": "x"},
+        "stream": {"app": "x", "env": "t", "service_name": "x", "detected_level": "unknown"},
         "values": [[(at + 1).to_string(), "b"], [at.to_string(), "a"]],
     }]);
     assert_eq!(body["data"]["result"], expected);
@@ -253,7 +255,7 @@ async fn what_is_refused_is_named_and_counted_and_the_rest_is_stored_t49_t50() {
             now,
             "a line of more than twenty bytes",
             400,
-            "max entry size '20' bytes exceeded for stream '{app=\"x\", service_name=\"x\"}' while adding an entry with length '32' bytes",
+            "Max entry size '20' bytes exceeded for stream '{app=\"x\", service_name=\"x\"}' while adding an entry with length '32' bytes",
             "line_too_long",
         ),
         (json!({}), now, "x", 400, "error at least one label pair is required per stream", "missing_labels"),
@@ -282,7 +284,7 @@ async fn what_is_refused_is_named_and_counted_and_the_rest_is_stored_t49_t50() {
     assert_eq!(refused(json!({"app": "y"}), now, "y").await.status, 204);
     let third = refused(json!({"app": "z"}), now, "z").await;
     assert_eq!(third.status, 429);
-    assert!(third.text.starts_with("maximum active stream limit exceeded when trying to create stream {app=\"z\""));
+    assert!(third.text.starts_with("Maximum active stream limit exceeded when trying to create stream {app=\"z\""));
 }
 
 #[tokio::test]
@@ -294,7 +296,7 @@ async fn a_rate_limit_refuses_the_whole_push_and_counts_its_lines_t50() {
     let values = json!([[at.to_string(), long], [(at + 1).to_string(), long]]);
     let reply = loki.push(json!({"app": "x"}), values).await;
     assert_eq!(reply.status, 429);
-    assert!(reply.text.starts_with("ingestion rate limit exceeded for user fake (limit: 1000 bytes/sec) while attempting to ingest '2' lines totaling '1200' bytes"), "{}", reply.text);
+    assert!(reply.text.starts_with("Ingestion rate limit exceeded for user fake (limit: 1000 bytes/sec) while attempting to ingest '2' lines totaling '1200' bytes"), "{}", reply.text);
     assert_eq!(loki.metric("loki_discarded_samples_total{reason=\"rate_limited\"").await, 2.0);
     assert_eq!(loki.lines(r#"{app="x"}"#, at, at + 9, &[]).await, [""; 0]);
 }
@@ -398,12 +400,12 @@ async fn labels_values_series_and_sizes_are_listed() {
     loki.push_lines(json!({"app": "x", "env": "t"}), &[(at, "abc")]).await;
     loki.push_lines(json!({"app": "y"}), &[(at, "d")]).await;
     let get = async |path: &str, query: &[(&str, String)]| loki.get(path, query).await.json()["data"].clone();
-    assert_eq!(get("/loki/api/v1/labels", &[]).await, json!(["app", "env", "service_name"]));
+    assert_eq!(get("/loki/api/v1/labels", &[]).await, json!(["app", "env"]));
     assert_eq!(get("/loki/api/v1/label/app/values", &[]).await, json!(["x", "y"]));
     let query = [("query", r#"{env="t"}"#.to_owned())];
     assert_eq!(get("/loki/api/v1/label/app/values", &query).await, json!(["x"]));
     let series = get("/loki/api/v1/series", &[("match[]", r#"{app=~".+"}"#.to_owned())]).await;
-    assert_eq!(series, json!([{"app": "x", "env": "t", "service_name": "x"}, {"app": "y", "service_name": "y"}]));
+    assert_eq!(series, json!([{"app": "x", "env": "t"}, {"app": "y"}]));
     let stats = loki.get("/loki/api/v1/index/stats", &[("query", r#"{app="x"}"#.to_owned())]).await.json();
     assert_eq!(stats, json!({"streams": 1, "chunks": 1, "bytes": 3, "entries": 1}));
     assert_eq!(loki.get("/ready", &[]).await.text, "ready\n");
@@ -507,4 +509,49 @@ async fn snappy_protobuf_pushes_with_metadata_are_taken() {
     assert_eq!(result[0]["values"], json!([[at.to_string(), "proto"]]));
     assert_eq!(push(b"no snappy".to_vec()).await.status, 400);
     assert_eq!(push(vec![0xff, 0xff, 0xff, 0xff, 0x0f]).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_tail_sends_the_past_and_what_comes_each_once_t53() {
+    use futures_util::StreamExt;
+    let loki = Loki::plain().await;
+    let at = base();
+    loki.push_lines(json!({"app": "x"}), &[(at, "past"), (at + 1, "hidden")]).await;
+    let query = "query=%7Bapp%3D%22x%22%7D%20%21%3D%20%22hidden%22";
+    let url = format!("ws://{}/loki/api/v1/tail?{query}&start={at}", loki.server.address);
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    let mut next = async || {
+        let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let with = |value: Value| json!({"streams": [{"stream": {"app": "x"}, "values": [value]}]});
+    assert_eq!(next().await, with(json!([at.to_string(), "past"])));
+    loki.push_lines(json!({"app": "x"}), &[(at + 2, "hidden too"), (at + 3, "new")]).await;
+    loki.push_lines(json!({"app": "y"}), &[(at + 4, "other")]).await;
+    loki.push_lines(json!({"app": "x"}), &[(at + 5, "newer")]).await;
+    assert_eq!(next().await, with(json!([(at + 3).to_string(), "new"])));
+    assert_eq!(next().await, with(json!([(at + 5).to_string(), "newer"])));
+    let refused = loki.get("/loki/api/v1/tail", &[("query", r#"rate({app="x"}[1m])"#.to_owned())]).await;
+    assert_eq!(refused.status, 400);
+}
+
+#[tokio::test]
+async fn a_query_that_would_take_too_much_memory_is_refused_with_a_reason() {
+    let loki = Loki::plain().await;
+    let at = base();
+    let streams: Vec<_> = (0..500)
+        .map(|n| json!({"stream": {"app": "x", "n": n.to_string()}, "values": [[at.to_string(), "a"]]}))
+        .collect();
+    assert_eq!(loki.push_body(json!({"streams": streams})).await.status, 204);
+    let query = r#"max(count_over_time({app="x"}[1d]))"#;
+    let reply = loki.range(query, at, at + 10_000 * SECOND, &[("step", "1")]).await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.text.starts_with("logstore does not hold more than 4000000 points"), "{}", reply.text);
+    let reply = loki.range(r#"sum(count_over_time({app="x"}[1d]))"#, at, at + 10_000 * SECOND, &[("step", "1")]).await;
+    assert_eq!(reply.result()[0]["values"][0][1], "500");
+    let reply = loki.instant(r#"count_over_time({app=~"x|y"}[1d]) or count_over_time({n="1"}[1d])"#, at).await;
+    assert_eq!(reply.result().as_array().unwrap().len(), 500);
+    loki.push_lines(json!({"app": "x", "n": "last"}), &[(at, "a")]).await;
+    let reply = loki.instant(r#"count_over_time({app="x"}[1d])"#, at).await;
+    assert_eq!((reply.status, reply.text.contains("(500) reached for a single query")), (400, true), "{}", reply.text);
 }

@@ -4,6 +4,8 @@
 //! Each run pushes under its own `run` label. Answers are compared as texts: labels (without `run` and what Loki
 //! discovers by itself) and line or value, sorted.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 
 use logstore::{Options, Server};
@@ -23,8 +25,18 @@ const VALUE_B: &[(&str, &str)] = &[("app", "value"), ("pod", "b")];
 const META: &[(&str, &str)] = &[("app", "meta")];
 
 const LINES: &[Line] = &[
-    (JSON, 1, r#"{"status":500,"method":"GET","took":"120ms","user":{"id":7,"name":"ann"},"env":"inner","ok":true,"n":null}"#, &[]),
-    (JSON, 2, r#"{"status":200,"method":"POST","took":"30ms","user":{"id":8,"name":"bob"},"tags":["a","b"],"size":"2KB"}"#, &[]),
+    (
+        JSON,
+        1,
+        r#"{"status":500,"method":"GET","took":"120ms","user":{"id":7,"name":"ann"},"env":"inner","ok":true,"n":null}"#,
+        &[],
+    ),
+    (
+        JSON,
+        2,
+        r#"{"status":200,"method":"POST","took":"30ms","user":{"id":8,"name":"bob"},"tags":["a","b"],"size":"2KB"}"#,
+        &[],
+    ),
     (JSON, 3, "plain text", &[]),
     (LOGFMT, 1, r#"status=500 msg="first \"quoted\"" dur=1.5s flag"#, &[]),
     (LOGFMT, 2, r#"status=abc msg=second dur=250ms empty= =broken tail=x"#, &[]),
@@ -44,42 +56,75 @@ const LINES: &[Line] = &[
 const LOGS: &[(&str, &[&str])] = &[
     (r#"{app="access"} |= "ann""#, &[r#"{app="access"} 10.0.0.7 - ann [GET /items 200] 12ms"#]),
     (r#"{app="access"} |= "ann" or "bob" != "POST""#, &[r#"{app="access"} 10.0.0.7 - ann [GET /items 200] 12ms"#]),
-    (r#"{app="access"} |~ "5[0-9]{2}\\]" !~ "GET|PUT""#, &[r#"{app="access"} 192.168.1.9 - bob [POST /items 503] 7ms"#]),
+    (
+        r#"{app="access"} |~ "5[0-9]{2}\\]" !~ "GET|PUT""#,
+        &[r#"{app="access"} 192.168.1.9 - bob [POST /items 503] 7ms"#],
+    ),
     (r#"{app="access"} |= ip("192.168.0.0/16")"#, &[r#"{app="access"} 192.168.1.9 - bob [POST /items 503] 7ms"#]),
     (r#"{app="access"} |> "<_> - bob <_>""#, &[r#"{app="access"} 192.168.1.9 - bob [POST /items 503] 7ms"#]),
     (r#"{app="access"} !> "<_> - bob <_>""#, &[r#"{app="access"} 10.0.0.7 - ann [GET /items 200] 12ms"#]),
-    (r#"{app="json"} | json | status >= 500 | keep app, status, env_extracted, user_name, ok"#,
-     &[r#"{app="json",env_extracted="inner",ok="true",status="500",user_name="ann"} {"status":500,"method":"GET","took":"120ms","user":{"id":7,"name":"ann"},"env":"inner","ok":true,"n":null}"#]),
-    (r#"{app="json"} | json | __error__!="" | drop __error_details__"#,
-     &[r#"{__error__="JSONParserErr",app="json",env="t"} plain text"#]),
-    (r#"{app="json"} | json | __error__="" | took > 100ms | line_format "{{.method}} {{.user_id}}" | keep app"#,
-     &[r#"{app="json"} GET 7"#]),
-    (r#"{app="json"} | json who="user.name", first="tags[0]" | __error__="" | line_format "{{.who}}/{{.first}}" | keep who, first"#,
-     &[r#"{first="a",who="bob"} bob/a"#, r#"{who="ann"} ann/"#]),
+    (
+        r#"{app="json"} | json | status >= 500 | keep app, status, env_extracted, user_name, ok"#,
+        &[
+            r#"{app="json",env_extracted="inner",ok="true",status="500",user_name="ann"} {"status":500,"method":"GET","took":"120ms","user":{"id":7,"name":"ann"},"env":"inner","ok":true,"n":null}"#,
+        ],
+    ),
+    (
+        r#"{app="json"} | json | __error__!="" | drop __error_details__"#,
+        &[r#"{__error__="JSONParserErr",app="json",env="t"} plain text"#],
+    ),
+    (
+        r#"{app="json"} | json | __error__="" | took > 100ms | line_format "{{.method}} {{.user_id}}" | keep app"#,
+        &[r#"{app="json"} GET 7"#],
+    ),
+    (
+        r#"{app="json"} | json who="user.name", first="tags[0]" | __error__="" | line_format "{{.who}}/{{.first}}" | keep who, first"#,
+        &[r#"{first="a",who="bob"} bob/a"#, r#"{first="",who="ann"} ann/"#],
+    ),
     (r#"{app="json"} | json | size > 1KB | line_format "big" | keep app"#, &[r#"{app="json"} big"#]),
-    (r#"{app="json"} | json | method="POST" or status=500 | line_format "{{.status}}" | keep app"#,
-     &[r#"{app="json"} 200"#, r#"{app="json"} 500"#]),
-    (r#"{app="logfmt"} | logfmt | line_format "{{.msg}}|{{.dur}}|{{.tail}}" | keep app, flag"#,
-     &[r#"{app="logfmt"} first "quoted"|1.5s|"#, r#"{app="logfmt"} second|250ms|x"#]),
-    (r#"{app="logfmt"} | logfmt --keep-empty | keep flag, empty | line_format "x""#,
-     &[r#"{} x"#, r#"{} x"#]),
-    (r#"{app="logfmt"} | logfmt --strict | __error__="LogfmtParserErr" | line_format "{{.msg}}" | keep app, msg | drop __error__, __error_details__"#,
-     &[r#"{app="logfmt",msg="second"} second"#]),
-    (r#"{app="logfmt"} | logfmt m="msg", none | line_format "{{.m}}{{.none}}" | keep m, none"#,
-     &[r#"{m="first \"quoted\""} first "quoted""#, r#"{m="second"} second"#]),
-    (r#"{app="logfmt"} | logfmt | status > 100 | keep status | line_format "x" | drop __error_details__"#,
-     &[r#"{__error__="LabelFilterErr",status="abc"} x"#, r#"{status="500"} x"#]),
-    (r#"{app="access"} | regexp `^(?P<ip>\S+) - (?P<user>\w+) \[(?P<method>\w+)` | line_format "{{.user}} {{.method}}" | keep ip"#,
-     &[r#"{ip="10.0.0.7"} ann GET"#, r#"{ip="192.168.1.9"} bob POST"#]),
-    (r#"{app="access"} | pattern `<ip> - <user> [<_> <path> <status>] <_>` | addr=ip("1.2.3.4") or ip=ip("10.0.0.0/8") | line_format "{{.status}}" | keep user"#,
-     &[r#"{user="ann"} 200"#]),
+    (
+        r#"{app="json"} | json | method="POST" or status=500 | line_format "{{.status}}" | keep app"#,
+        &[r#"{app="json"} 200"#, r#"{app="json"} 500"#],
+    ),
+    (
+        r#"{app="logfmt"} | logfmt | line_format "{{.msg}}|{{.dur}}|{{.tail}}" | keep app, flag"#,
+        &[r#"{app="logfmt"} first "quoted"|1.5s|"#, r#"{app="logfmt"} second|250ms|x"#],
+    ),
+    (
+        r#"{app="logfmt"} | logfmt --keep-empty | keep flag, empty | line_format "x""#,
+        &[r#"{empty=""} x"#, r#"{flag=""} x"#],
+    ),
+    (
+        r#"{app="logfmt"} | logfmt --strict | __error__="LogfmtParserErr" | line_format "{{.msg}}" | keep app, msg | drop __error__, __error_details__"#,
+        &[r#"{app="logfmt",msg="second"} second"#],
+    ),
+    (
+        r#"{app="logfmt"} | logfmt m="msg", none | line_format "{{.m}}{{.none}}" | keep m, none"#,
+        &[r#"{m="first \"quoted\"",none=""} first "quoted""#, r#"{m="second",none=""} second"#],
+    ),
+    (
+        r#"{app="logfmt"} | logfmt | status > 100 | keep status | line_format "x" | drop __error_details__"#,
+        &[r#"{__error__="LabelFilterErr",status="abc"} x"#, r#"{status="500"} x"#],
+    ),
+    (
+        r#"{app="access"} | regexp `^(?P<ip>\S+) - (?P<user>\w+) \[(?P<method>\w+)` | line_format "{{.user}} {{.method}}" | keep ip"#,
+        &[r#"{ip="10.0.0.7"} ann GET"#, r#"{ip="192.168.1.9"} bob POST"#],
+    ),
+    (
+        r#"{app="access"} | pattern `<ip> - <user> [<_> <path> <status>] <_>` | addr=ip("1.2.3.4") or ip=ip("10.0.0.0/8") | line_format "{{.status}}" | keep user"#,
+        &[r#"{user="ann"} 200"#],
+    ),
     (r#"{app="packed"} | unpack"#, &[r#"{app="packed",app_extracted="inner",pod="p1"} the "entry""#]),
-    (r#"{app="access"} | label_format new=app, tpl="{{.new | upper}}-{{__line__ | trunc 2}}" | line_format "x" |= "x""#,
-     &[r#"{new="access",tpl="ACCESS-10"} x"#, r#"{new="access",tpl="ACCESS-19"} x"#]),
+    (
+        r#"{app="access"} | label_format new=app, tpl="{{.new | upper}}-{{__line__ | trunc 2}}" | line_format "x" |= "x""#,
+        &[r#"{new="access",tpl="ACCESS-10"} x"#, r#"{new="access",tpl="ACCESS-19"} x"#],
+    ),
     (r#"{app="meta"}"#, &[r#"{app="meta",kind="x",trace_id="abc"} with metadata"#, r#"{app="meta"} without"#]),
     (r#"{app="meta"} | trace_id="abc" | drop kind"#, &[r#"{app="meta",trace_id="abc"} with metadata"#]),
-    (r#"{app="meta"} | drop trace_id="nope", kind=~"x|y""#,
-     &[r#"{app="meta",trace_id="abc"} with metadata"#, r#"{app="meta"} without"#]),
+    (
+        r#"{app="meta"} | drop trace_id="nope", kind=~"x|y""#,
+        &[r#"{app="meta",trace_id="abc"} with metadata"#, r#"{app="meta"} without"#],
+    ),
     (r#"{app="access"} | line_format "\u001b[31mred\u001b[0m" | decolorize | keep nothing"#, &["{} red", "{} red"]),
 ];
 
@@ -87,8 +132,10 @@ const LOGS: &[(&str, &[&str])] = &[
 const METRICS: &[(&str, &[&str])] = &[
     (r#"sum(count_over_time({app="value"}[1m]))"#, &["{} 5"]),
     (r#"sum by (pod) (count_over_time({app="value"}[1m]))"#, &[r#"{pod="a"} 3"#, r#"{pod="b"} 2"#]),
-    (r#"sum without (run, app, service_name, detected_level) (count_over_time({app="value"}[40s]))"#,
-     &[r#"{pod="a"} 1"#, r#"{pod="b"} 1"#]),
+    (
+        r#"sum without (run, app, service_name, detected_level) (count_over_time({app="value"}[40s]))"#,
+        &[r#"{pod="a"} 1"#, r#"{pod="b"} 1"#],
+    ),
     (r#"sum(rate({app="value"} |= "v=1" [50s]))"#, &["{} 0.02"]),
     (r#"sum(bytes_over_time({app="value"} |= "v=1 " [1m]))"#, &["{} 17"]),
     (r#"sum(bytes_rate({app="value"} |= "v=1 " [1m]))"#, &["{} 0.2833333333333333"]),
@@ -101,13 +148,21 @@ const METRICS: &[(&str, &[&str])] = &[
     (r#"last_over_time({app="value"} | logfmt | unwrap v [1m]) by (pod)"#, &[r#"{pod="a"} 8"#, r#"{pod="b"} 2"#]),
     (r#"stdvar_over_time({app="value",pod="b"} | logfmt | unwrap v [1m]) by (pod)"#, &[r#"{pod="b"} 16"#]),
     (r#"stddev_over_time({app="value",pod="b"} | logfmt | unwrap v [1m]) by (pod)"#, &[r#"{pod="b"} 4"#]),
-    (r#"quantile_over_time(0.5, {app="value"} | logfmt | unwrap v [1m]) by (pod)"#, &[r#"{pod="a"} 3"#, r#"{pod="b"} 6"#]),
+    (
+        r#"quantile_over_time(0.5, {app="value"} | logfmt | unwrap v [1m]) by (pod)"#,
+        &[r#"{pod="a"} 3"#, r#"{pod="b"} 6"#],
+    ),
     (r#"sum(rate({app="value"} | logfmt | unwrap v [1m]))"#, &["{} 0.4"]),
-    (r#"max_over_time({app="value"} | logfmt | unwrap duration(d) [1m]) by (pod)"#, &[r#"{pod="a"} 0.3"#, r#"{pod="b"} 2"#]),
+    (
+        r#"max_over_time({app="value"} | logfmt | unwrap duration(d) [1m]) by (pod)"#,
+        &[r#"{pod="a"} 0.3"#, r#"{pod="b"} 2"#],
+    ),
     (r#"sum(sum_over_time({app="value"} | logfmt | unwrap bytes(b) [1m]))"#, &["{} 3006000"]),
     (r#"sum(count_over_time({app="json"} | json [1m]))"#, &["{} 3"]),
-    (r#"sum by (method) (count_over_time({app="json"} | json | __error__="" [1m]))"#,
-     &[r#"{method="GET"} 1"#, r#"{method="POST"} 1"#]),
+    (
+        r#"sum by (method) (count_over_time({app="json"} | json | __error__="" [1m]))"#,
+        &[r#"{method="GET"} 1"#, r#"{method="POST"} 1"#],
+    ),
     (r#"absent_over_time({app="none",env="t"}[1m])"#, &[r#"{app="none",env="t"} 1"#]),
     (r#"absent_over_time({app="value"}[1m])"#, &[]),
     (r#"avg(count_over_time({app="value"}[1m]))"#, &["{} 2.5"]),
@@ -122,16 +177,30 @@ const METRICS: &[(&str, &[&str])] = &[
     (r#"sum by (pod) (count_over_time({app="value"}[1m])) > bool 2"#, &[r#"{pod="a"} 1"#, r#"{pod="b"} 0"#]),
     (r#"2 * sum by (pod) (count_over_time({app="value"}[1m])) - 1"#, &[r#"{pod="a"} 5"#, r#"{pod="b"} 3"#]),
     (r#"2 < sum by (pod) (count_over_time({app="value"}[1m]))"#, &[r#"{pod="a"} 3"#]),
-    (r#"sum by (pod) (count_over_time({app="value"}[1m])) / on () group_left sum(count_over_time({app="value"}[1m]))"#,
-     &[r#"{pod="a"} 0.6"#, r#"{pod="b"} 0.4"#]),
-    (r#"sum by (pod) (count_over_time({app="value"}[1m])) + on (pod) sum by (pod) (count_over_time({app="value",pod="a"}[1m]))"#,
-     &[r#"{pod="a"} 6"#]),
-    (r#"sum by (pod) (count_over_time({app="value"}[1m])) and sum by (pod) (count_over_time({pod="a"}[1m]))"#, &[r#"{pod="a"} 3"#]),
-    (r#"sum by (pod) (count_over_time({app="value"}[1m])) unless sum by (pod) (count_over_time({pod="a"}[1m]))"#, &[r#"{pod="b"} 2"#]),
-    (r#"sum by (pod) (count_over_time({pod="a"}[1m])) or sum by (pod) (count_over_time({app="value"}[1m]))"#,
-     &[r#"{pod="a"} 3"#, r#"{pod="b"} 2"#]),
-    (r#"label_replace(sum by (pod) (count_over_time({pod="a"}[1m])), "copy", "x-$1", "pod", "(.*)")"#,
-     &[r#"{copy="x-a",pod="a"} 3"#]),
+    (
+        r#"sum by (pod) (count_over_time({app="value"}[1m])) / on () group_left sum(count_over_time({app="value"}[1m]))"#,
+        &[r#"{pod="a"} 0.6"#, r#"{pod="b"} 0.4"#],
+    ),
+    (
+        r#"sum by (pod) (count_over_time({app="value"}[1m])) + on (pod) sum by (pod) (count_over_time({app="value",pod="a"}[1m]))"#,
+        &[r#"{pod="a"} 6"#],
+    ),
+    (
+        r#"sum by (pod) (count_over_time({app="value"}[1m])) and sum by (pod) (count_over_time({pod="a"}[1m]))"#,
+        &[r#"{pod="a"} 3"#],
+    ),
+    (
+        r#"sum by (pod) (count_over_time({app="value"}[1m])) unless sum by (pod) (count_over_time({pod="a"}[1m]))"#,
+        &[r#"{pod="b"} 2"#],
+    ),
+    (
+        r#"sum by (pod) (count_over_time({pod="a"}[1m])) or sum by (pod) (count_over_time({app="value"}[1m]))"#,
+        &[r#"{pod="a"} 3"#, r#"{pod="b"} 2"#],
+    ),
+    (
+        r#"label_replace(sum by (pod) (count_over_time({pod="a"}[1m])), "copy", "x-$1", "pod", "(.*)")"#,
+        &[r#"{copy="x-a",pod="a"} 3"#],
+    ),
     (r#"sum(count_over_time({app="value"}[1m])) or vector(0)"#, &["{} 5"]),
     (r#"sum(count_over_time({app="none"}[1m])) or vector(0)"#, &["{} 0"]),
     (r#"sum(count_over_time({app="none"}[1m]))"#, &[]),
@@ -141,14 +210,25 @@ const METRICS: &[(&str, &[&str])] = &[
 
 /// Queries that are refused, with the status and a part of the text.
 const REFUSED: &[(&str, u16, &str)] = &[
-    (r#"sum by (method) (count_over_time({app="json"} | json [1m]))"#, 400, "pipeline error: 'JSONParserErr' for series: "),
-    (r#"sum(sum_over_time({app="logfmt"} | logfmt | unwrap status [1m]))"#, 400, "pipeline error: 'SampleExtractionErr'"),
+    (
+        r#"sum by (method) (count_over_time({app="json"} | json [1m]))"#,
+        400,
+        "pipeline error: 'JSONParserErr' for series: ",
+    ),
+    (
+        r#"sum(sum_over_time({app="logfmt"} | logfmt | unwrap status [1m]))"#,
+        400,
+        "pipeline error: 'SampleExtractionErr'",
+    ),
     (r#"{app="json"}"#, 400, "log queries are not supported as an instant query type"),
     (r#"sum(rate({app="json"}[1m])"#, 400, "parse error at line 1, col "),
     (r#"sum_over_time({app="json"}[1m])"#, 400, "parse error : invalid aggregation sum_over_time without unwrap"),
     (r#"rate({app!="json"}[1m])"#, 400, "queries require at least one regexp or equality matcher"),
-    (r#"sum by (pod) (count_over_time({app="value"}[1m])) + on () sum by (pod) (count_over_time({app="value"}[1m]))"#, 500,
-     "found duplicate series on the right hand-side;many-to-many matching not allowed: matching labels must be unique on one side"),
+    (
+        r#"sum by (pod) (count_over_time({app="value"}[1m])) + on () sum by (pod) (count_over_time({app="value"}[1m]))"#,
+        500,
+        "found duplicate series on the right hand-side;many-to-many matching not allowed: matching labels must be unique on one side",
+    ),
 ];
 
 struct Target {
@@ -177,7 +257,8 @@ impl Target {
             };
             streams.entry(json!(stream).to_string()).or_insert_with(|| (json!(stream), Vec::new())).1.push(value);
         }
-        let streams: Vec<_> = streams.into_values().map(|(stream, values)| json!({"stream": stream, "values": values})).collect();
+        let streams: Vec<_> =
+            streams.into_values().map(|(stream, values)| json!({"stream": stream, "values": values})).collect();
         let request = self.client.post(format!("{}/loki/api/v1/push", self.url)).json(&json!({"streams": streams}));
         let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), 204, "{}", response.text().await.unwrap());
@@ -203,7 +284,9 @@ impl Target {
         let mut found = Vec::new();
         for stream in self.result("query_range", query, &more).await {
             let labels = shown(&stream["stream"]);
-            found.extend(stream["values"].as_array().unwrap().iter().map(|v| format!("{labels} {}", v[1].as_str().unwrap())));
+            found.extend(
+                stream["values"].as_array().unwrap().iter().map(|v| format!("{labels} {}", v[1].as_str().unwrap())),
+            );
         }
         found.sort();
         found

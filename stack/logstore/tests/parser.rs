@@ -3,6 +3,125 @@
 use logstore::logql::{Query, parse};
 use proptest::prelude::*;
 
+/// Queries and their canonical form.
+const VALID: &[(&str, &str)] = &[
+    (r#"{app="x"}"#, r#"{app="x"}"#),
+    (r#"{ app =~ "x|y" , env!="z" }"#, r#"{app=~"x|y", env!="z"}"#),
+    ("{app=`a\\d`} # a comment\n |= `b`", r#"{app="a\\d"} |= "b""#),
+    (r#"{rate="x", sum="y"}"#, r#"{rate="x", sum="y"}"#),
+    (r#"({app="x"} |= "a")"#, r#"{app="x"} |= "a""#),
+    (
+        r#"{app="x"} |= "a" or "b" != "c" |~ "d.*" !~ `e` |> "<_> f" !> "g <_>""#,
+        r#"{app="x"} |= "a" or "b" != "c" |~ "d.*" !~ "e" |> "<_> f" !> "g <_>""#,
+    ),
+    (r#"{app="x"} |= ip("10.0.0.0/8") | addr != ip("::1")"#, r#"{app="x"} |= ip("10.0.0.0/8") | addr!=ip("::1")"#),
+    (
+        r#"{app="x"} | json | logfmt --strict --keep-empty | unpack | decolorize"#,
+        r#"{app="x"} | json | logfmt --strict --keep-empty | unpack | decolorize"#,
+    ),
+    (
+        r#"{app="x"} | json a="b.c[0]", d | logfmt e, f="g""#,
+        r#"{app="x"} | json a="b.c[0]", d="d" | logfmt e="e", f="g""#,
+    ),
+    (
+        r#"{app="x"} | regexp `(?P<a>\d+)` | pattern "<b> <_>""#,
+        r#"{app="x"} | regexp "(?P<a>\\d+)" | pattern "<b> <_>""#,
+    ),
+    (
+        r#"{app="x"} | line_format "{{.a}}" | label_format b=c,d="{{.e}}" | drop f, g="h" | keep i"#,
+        r#"{app="x"} | line_format "{{.a}}" | label_format b=c, d="{{.e}}" | drop f, g="h" | keep i"#,
+    ),
+    (r#"{app="x"} | a="b" or c>5 and d<=10s"#, r#"{app="x"} | ( a="b" or ( c>5 and d<=10000000000ns ) )"#),
+    (r#"{app="x"} | (a="b" or c>5KB) and d!=1"#, r#"{app="x"} | ( ( a="b" or c>5000B ) and d!=1 )"#),
+    (r#"{app="x"} | a="b", c="d" or e="f""#, r#"{app="x"} | ( a="b" and ( c="d" or e="f" ) )"#),
+    (r#"{app="x"} | a="b" or c="d", e="f""#, r#"{app="x"} | ( a="b" or ( c="d" and e="f" ) )"#),
+    (r#"{app="x"} | a="b" c="d""#, r#"{app="x"} | ( a="b" and c="d" )"#),
+    (r#"rate({app="x"}[5m])"#, r#"rate({app="x"}[300000ms])"#),
+    (r#"rate({app="x"}[5m] |= "a" | json)"#, r#"rate({app="x"} |= "a" | json[300000ms])"#),
+    (r#"rate(({app="x"} |= "a")[5m] offset 1h)"#, r#"rate({app="x"} |= "a"[300000ms] offset 3600000000000ns)"#),
+    (r#"count_over_time({app="x"}[5m] offset -30s)"#, r#"count_over_time({app="x"}[300000ms] offset -30000000000ns)"#),
+    (r#"SUM(rate({app="x"}[1m])) BY (a, b)"#, r#"sum by (a, b) (rate({app="x"}[60000ms]))"#),
+    (r#"sum by (a) (rate({app="x"}[1m])) > 2"#, r#"(sum by (a) (rate({app="x"}[60000ms])) > 2)"#),
+    (r#"topk(3, sum without (a) (rate({app="x"}[1m])))"#, r#"topk(3,sum without (a) (rate({app="x"}[60000ms])))"#),
+    (
+        r#"quantile_over_time(0.99, {app="x"} | json | unwrap duration(d) | __error__="" [1m]) by (a)"#,
+        r#"quantile_over_time(0.99,{app="x"} | json | unwrap duration(d) | __error__=""[60000ms]) by (a)"#,
+    ),
+    (r#"1 + 2 * 3 ^ 2"#, "19"),
+    (r#"2 ^ 3 ^ 2"#, "512"),
+    ("0x1.8p3 + 1e1", "22"),
+    (r#"0x1.8p3 + 1e1"#, "22"),
+    (r#"vector(0) or vector(1)"#, "(vector(0) or vector(1))"),
+    (
+        r#"rate({a="x"}[1m]) / on (b) group_left (c) rate({a="y"}[1m])"#,
+        r#"(rate({a="x"}[60000ms]) / on (b) group_left (c) rate({a="y"}[60000ms]))"#,
+    ),
+    (
+        r#"rate({a="x"}[1m]) > bool ignoring (b) rate({a="y"}[1m])"#,
+        r#"(rate({a="x"}[60000ms]) > bool ignoring (b) rate({a="y"}[60000ms]))"#,
+    ),
+    (
+        r#"label_replace(rate({a="x"}[1m]), "b", "$1", "a", "(.*)")"#,
+        r#"label_replace(rate({a="x"}[60000ms]),"b","$1","a","(.*)")"#,
+    ),
+    (r#"{app="x"} | on_time="y""#, r#"{app="x"} | on_time="y""#),
+    (
+        r#"count_over_time({job=~".+"} |~ `"score":\s*\[3,\s*0\]` [5m])"#,
+        r#"count_over_time({job=~".+"} |~ "\"score\":\\s*\\[3,\\s*0\\]"[300000ms])"#,
+    ),
+];
+
+const NEEDS_MATCHER: &str = "parse error : queries require at least one regexp or equality matcher";
+
+/// Queries that are none, where they fail, and how the text begins.
+const INVALID: &[(&str, usize, &str)] = &[
+    (r#"unk({foo="bar"}[5m])"#, 0, "parse error at line 1, col 1: syntax error: unexpected IDENTIFIER"),
+    (r#"{foo="bar"} foo"#, 12, "parse error at line 1, col 13: syntax error: unexpected IDENTIFIER"),
+    (r#"{foo="bar""#, 10, "parse error at line 1, col 11: syntax error: unexpected $end, expecting } or ,"),
+    ("{foo=\"bar\"}\n |~", 15, "parse error at line 2, col 4: syntax error: unexpected $end, expecting STRING or ip"),
+    (r#"{foo="bar}"#, 5, "parse error at line 1, col 6: literal not terminated"),
+    (
+        r#"rate({foo="bar"}[5minutes])"#,
+        16,
+        r#"parse error at line 1, col 17: unknown unit "minutes" in duration "5minutes""#,
+    ),
+    (r#"rate({foo="bar"}[5)"#, 16, "parse error at line 1, col 17: missing closing ']' in duration"),
+    (r#"rate({foo="bar"})"#, 16, "parse error at line 1, col 17: syntax error: unexpected )"),
+    (r#"min({foo="bar"}[5m])"#, 15, "parse error at line 1, col 16: syntax error: unexpected RANGE"),
+    (r#"{foo="é"} |= 5"#, 14, "parse error at line 1, col 14: syntax error: unexpected NUMBER, expecting STRING or ip"),
+    (r#"{foo="bar"} | logfmt | addr>=ip("1.2.3.4")"#, 29, "parse error at line 1, col 30: syntax error: unexpected ip"),
+    ("{}", 0, NEEDS_MATCHER),
+    (r#"{foo=~".*"}"#, 0, NEEDS_MATCHER),
+    (r#"1 + rate({foo!="x"}[1m])"#, 9, NEEDS_MATCHER),
+    (r#"{foo=~"a(b"}"#, 6, "parse error : error parsing regexp: "),
+    (r#"sum(3, rate({foo="x"}[1m]))"#, 0, "parse error : unsupported parameter for operation sum(3,"),
+    (r#"topk(rate({foo="x"}[1m]))"#, 0, "parse error : parameter required for operation topk"),
+    (r#"sum_over_time({foo="x"}[1m])"#, 0, "parse error : invalid aggregation sum_over_time without unwrap"),
+    (
+        r#"count_over_time({foo="x"} | unwrap y [1m])"#,
+        0,
+        "parse error : invalid aggregation count_over_time with unwrap",
+    ),
+    (
+        r#"count_over_time({foo="x"}[1m]) by (y)"#,
+        0,
+        "parse error : grouping not allowed for count_over_time aggregation",
+    ),
+    (r#"{foo="x"} + 1"#, 0, "parse error : unexpected type for left leg of binary operation (+): *syntax.MatchersExpr"),
+    (
+        r#"rate({foo="x"}[1m]) or 1"#,
+        23,
+        "parse error : unexpected literal for right leg of logical/set binary operation (or): 1.000000",
+    ),
+    (r#"{foo="x"} | line_format "{{.a""#, 12, "parse error : invalid line template: template: line:1: unclosed action"),
+    (
+        r#"{foo="x"} | regexp "a""#,
+        12,
+        "parse error : invalid regexp parser: at least one named capture must be supplied",
+    ),
+    ("", 0, "parse error at line 1, col 1: syntax error: unexpected $end"),
+];
+
 fn canonical(query: &str) -> String {
     match parse(query) {
         Ok(query) => query.to_string(),
@@ -12,152 +131,19 @@ fn canonical(query: &str) -> String {
 
 #[test]
 fn valid_queries_parse_to_the_tree_that_loki_builds() {
-    for (query, expected) in [
-        (r#"{app="x"}"#, r#"{app="x"}"#),
-        (r#"{ app =~ "x|y" , env!="z" }"#, r#"{app=~"x|y", env!="z"}"#),
-        ("{app=`a\\d`} # a comment\n |= `b`", r#"{app="a\\d"} |= "b""#),
-        (r#"{rate="x", sum="y"}"#, r#"{rate="x", sum="y"}"#),
-        (r#"({app="x"} |= "a")"#, r#"{app="x"} |= "a""#),
-        (
-            r#"{app="x"} |= "a" or "b" != "c" |~ "d.*" !~ `e` |> "<_> f" !> "g <_>""#,
-            r#"{app="x"} |= "a" or "b" != "c" |~ "d.*" !~ "e" |> "<_> f" !> "g <_>""#,
-        ),
-        (r#"{app="x"} |= ip("10.0.0.0/8") | addr != ip("::1")"#, r#"{app="x"} |= ip("10.0.0.0/8") | addr!=ip("::1")"#),
-        (
-            r#"{app="x"} | json | logfmt --strict --keep-empty | unpack | decolorize"#,
-            r#"{app="x"} | json | logfmt --strict --keep-empty | unpack | decolorize"#,
-        ),
-        (
-            r#"{app="x"} | json a="b.c[0]", d | logfmt e, f="g""#,
-            r#"{app="x"} | json a="b.c[0]", d="d" | logfmt e="e", f="g""#,
-        ),
-        (
-            r#"{app="x"} | regexp `(?P<a>\d+)` | pattern "<b> <_>""#,
-            r#"{app="x"} | regexp "(?P<a>\\d+)" | pattern "<b> <_>""#,
-        ),
-        (
-            r#"{app="x"} | line_format "{{.a}}" | label_format b=c,d="{{.e}}" | drop f, g="h" | keep i"#,
-            r#"{app="x"} | line_format "{{.a}}" | label_format b=c, d="{{.e}}" | drop f, g="h" | keep i"#,
-        ),
-        (r#"{app="x"} | a="b" or c>5 and d<=10s"#, r#"{app="x"} | ( a="b" or ( c>5 and d<=10000000000ns ) )"#),
-        (r#"{app="x"} | (a="b" or c>5KB) and d!=1"#, r#"{app="x"} | ( ( a="b" or c>5000B ) and d!=1 )"#),
-        (r#"{app="x"} | a="b", c="d" or e="f""#, r#"{app="x"} | ( a="b" and ( c="d" or e="f" ) )"#),
-        (r#"{app="x"} | a="b" or c="d", e="f""#, r#"{app="x"} | ( a="b" or ( c="d" and e="f" ) )"#),
-        (r#"{app="x"} | a="b" c="d""#, r#"{app="x"} | ( a="b" and c="d" )"#),
-        (r#"rate({app="x"}[5m])"#, r#"rate({app="x"}[300000ms])"#),
-        (r#"rate({app="x"}[5m] |= "a" | json)"#, r#"rate({app="x"} |= "a" | json[300000ms])"#),
-        (r#"rate(({app="x"} |= "a")[5m] offset 1h)"#, r#"rate({app="x"} |= "a"[300000ms] offset 3600000000000ns)"#),
-        (
-            r#"count_over_time({app="x"}[5m] offset -30s)"#,
-            r#"count_over_time({app="x"}[300000ms] offset -30000000000ns)"#,
-        ),
-        (r#"SUM(rate({app="x"}[1m])) BY (a, b)"#, r#"sum by (a, b) (rate({app="x"}[60000ms]))"#),
-        (r#"sum by (a) (rate({app="x"}[1m])) > 2"#, r#"(sum by (a) (rate({app="x"}[60000ms])) > 2)"#),
-        (r#"topk(3, sum without (a) (rate({app="x"}[1m])))"#, r#"topk(3,sum without (a) (rate({app="x"}[60000ms])))"#),
-        (
-            r#"quantile_over_time(0.99, {app="x"} | json | unwrap duration(d) | __error__="" [1m]) by (a)"#,
-            r#"quantile_over_time(0.99,{app="x"} | json | unwrap duration(d) | __error__=""[60000ms]) by (a)"#,
-        ),
-        (r#"1 + 2 * 3 ^ 2"#, "19"),
-        (r#"2 ^ 3 ^ 2"#, "512"),
-        (r#"vector(0) or vector(1)"#, "(vector(0) or vector(1))"),
-        (
-            r#"rate({a="x"}[1m]) / on (b) group_left (c) rate({a="y"}[1m])"#,
-            r#"(rate({a="x"}[60000ms]) / on (b) group_left (c) rate({a="y"}[60000ms]))"#,
-        ),
-        (
-            r#"rate({a="x"}[1m]) > bool ignoring (b) rate({a="y"}[1m])"#,
-            r#"(rate({a="x"}[60000ms]) > bool ignoring (b) rate({a="y"}[60000ms]))"#,
-        ),
-        (
-            r#"label_replace(rate({a="x"}[1m]), "b", "$1", "a", "(.*)")"#,
-            r#"label_replace(rate({a="x"}[60000ms]),"b","$1","a","(.*)")"#,
-        ),
-        (r#"{app="x"} | on_time="y""#, r#"{app="x"} | on_time="y""#),
-        (
-            r#"count_over_time({job=~".+"} |~ `"score":\s*\[3,\s*0\]` [5m])"#,
-            r#"count_over_time({job=~".+"} |~ "\"score\":\\s*\\[3,\\s*0\\]"[300000ms])"#,
-        ),
-    ] {
+    for (query, expected) in VALID {
         let printed = canonical(query);
-        assert_eq!(printed, expected, "{query}");
+        assert_eq!(printed, *expected, "{query}");
         assert_eq!(canonical(&printed), printed, "the printed form of {query} parses to itself");
     }
 }
 
 #[test]
 fn invalid_queries_are_refused_with_lokis_text_and_the_offset() {
-    let needs_matcher = "parse error : queries require at least one regexp or equality matcher";
-    for (query, offset, message) in [
-        (r#"unk({foo="bar"}[5m])"#, 0, "parse error at line 1, col 1: syntax error: unexpected IDENTIFIER"),
-        (r#"{foo="bar"} foo"#, 12, "parse error at line 1, col 13: syntax error: unexpected IDENTIFIER"),
-        (r#"{foo="bar""#, 10, "parse error at line 1, col 11: syntax error: unexpected $end, expecting } or ,"),
-        (
-            "{foo=\"bar\"}\n |~",
-            15,
-            "parse error at line 2, col 4: syntax error: unexpected $end, expecting STRING or ip",
-        ),
-        (r#"{foo="bar}"#, 5, "parse error at line 1, col 6: literal not terminated"),
-        (
-            r#"rate({foo="bar"}[5minutes])"#,
-            16,
-            r#"parse error at line 1, col 17: unknown unit "minutes" in duration "5minutes""#,
-        ),
-        (r#"rate({foo="bar"}[5)"#, 16, "parse error at line 1, col 17: missing closing ']' in duration"),
-        (r#"rate({foo="bar"})"#, 16, "parse error at line 1, col 17: syntax error: unexpected )"),
-        (r#"min({foo="bar"}[5m])"#, 15, "parse error at line 1, col 16: syntax error: unexpected RANGE"),
-        (
-            r#"{foo="é"} |= 5"#,
-            14,
-            "parse error at line 1, col 14: syntax error: unexpected NUMBER, expecting STRING or ip",
-        ),
-        (
-            r#"{foo="bar"} | logfmt | addr>=ip("1.2.3.4")"#,
-            29,
-            "parse error at line 1, col 30: syntax error: unexpected ip",
-        ),
-        ("{}", 0, needs_matcher),
-        (r#"{foo=~".*"}"#, 0, needs_matcher),
-        (r#"1 + rate({foo!="x"}[1m])"#, 9, needs_matcher),
-        (r#"{foo=~"a(b"}"#, 6, "parse error : error parsing regexp: "),
-        (r#"sum(3, rate({foo="x"}[1m]))"#, 0, "parse error : unsupported parameter for operation sum(3,"),
-        (r#"topk(rate({foo="x"}[1m]))"#, 0, "parse error : parameter required for operation topk"),
-        (r#"sum_over_time({foo="x"}[1m])"#, 0, "parse error : invalid aggregation sum_over_time without unwrap"),
-        (
-            r#"count_over_time({foo="x"} | unwrap y [1m])"#,
-            0,
-            "parse error : invalid aggregation count_over_time with unwrap",
-        ),
-        (
-            r#"count_over_time({foo="x"}[1m]) by (y)"#,
-            0,
-            "parse error : grouping not allowed for count_over_time aggregation",
-        ),
-        (
-            r#"{foo="x"} + 1"#,
-            0,
-            "parse error : unexpected type for left leg of binary operation (+): *syntax.MatchersExpr",
-        ),
-        (
-            r#"rate({foo="x"}[1m]) or 1"#,
-            23,
-            "parse error : unexpected literal for right leg of logical/set binary operation (or): 1.000000",
-        ),
-        (
-            r#"{foo="x"} | line_format "{{.a""#,
-            12,
-            "parse error : invalid line template: template: line:1: unclosed action",
-        ),
-        (
-            r#"{foo="x"} | regexp "a""#,
-            12,
-            "parse error : invalid regexp parser: at least one named capture must be supplied",
-        ),
-        ("", 0, "parse error at line 1, col 1: syntax error: unexpected $end"),
-    ] {
+    for (query, offset, message) in INVALID {
         let error = parse(query).expect_err(query);
-        assert_eq!(error.offset, offset, "{query}: {error}");
-        assert!(error.to_string().starts_with(message), "{query}\n  got  {error}\n  want {message}");
+        assert_eq!(error.offset, *offset, "{query}: {error}");
+        assert!(error.to_string().starts_with(*message), "{query}\n  got  {error}\n  want {message}");
     }
 }
 

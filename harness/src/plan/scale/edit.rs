@@ -157,8 +157,10 @@ fn last_byte(node: &Node) -> usize {
 }
 
 fn end_of_line(source: &str, at: usize) -> usize {
-    if at > 0 && source[..at].ends_with('\n') {
-        return at;
+    // a block scalar ends where the next token begins: behind that line's indentation
+    let before = source[..at].trim_end_matches(' ');
+    if before.ends_with('\n') {
+        return before.len();
     }
     source[at..].find('\n').map_or(source.len(), |newline| at + newline + 1)
 }

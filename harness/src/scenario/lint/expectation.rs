@@ -162,7 +162,12 @@ impl Linter<'_> {
 
     fn promise(&mut self, verb: &str, promised: Option<&Spanned<Period>>, bounds: Option<&Between>) {
         let (Some(promised), Some(bounds)) = (promised, bounds) else { return };
-        if promised.0 < bounds.ceiling {
+        if promised.0 < bounds.floor {
+            // no flake but a certainty, and the rules' fault rather than the scenario's: the run names the stage that is late
+            let floor = human(bounds.floor);
+            let message = format!("{promised} is a promise the configuration cannot keep: it {verb} after {floor} at best");
+            self.report(Finding::warning(Code::Unsatisfiable, promised.span(), message));
+        } else if promised.0 < bounds.ceiling {
             let ceiling = human(bounds.ceiling);
             let message = format!(
                 "{promised} is a tighter promise than the configuration can keep: it {verb} within {ceiling} at worst"

@@ -58,6 +58,20 @@ impl Download {
     }
 }
 
+/// Whose packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::stack) enum Suite {
+    /// The host's own: what is unpacked runs on the host's libc.
+    Host,
+    /// Debian's current stable: what is unpacked comes with its own libc, in an image.
+    Stable,
+}
+
+/// Debian's current stable.
+const STABLE: &str = "trixie";
+/// The keys Debian signs it with.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /// apt with a private state.
 #[derive(Debug)]
 pub(in crate::stack) struct Apt {
@@ -66,15 +80,25 @@ pub(in crate::stack) struct Apt {
 }
 
 impl Apt {
-    /// Lays out the private state below `home`.
-    pub(in crate::stack) fn prepare(home: &Path, run: &str) -> Result<Self, DebianError> {
+    /// Lays out the private state below `home`, one for each suite. A host without Debian's keys uses its own suite.
+    pub(in crate::stack) fn prepare(home: &Path, suite: Suite, run: &str) -> Result<Self, DebianError> {
         let lay_out = || -> io::Result<PathBuf> {
             for folder in ["lists/partial", "cache/archives/partial", "log"] {
                 std::fs::create_dir_all(home.join(folder))?;
             }
             std::fs::write(home.join("status"), "")?;
             let config = home.join("apt.conf");
-            std::fs::write(&config, configuration(home))?;
+            let mut text = configuration(home);
+            if suite == Suite::Stable && Path::new(KEYRING).exists() {
+                let list = home.join("sources.list");
+                std::fs::write(
+                    &list,
+                    format!("deb [signed-by={KEYRING}] http://deb.debian.org/debian {STABLE} main\n"),
+                )?;
+                text.push_str(&format!("Dir::Etc::sourcelist \"{}\";\n", list.display()));
+                text.push_str("Dir::Etc::sourceparts \"/dev/null\";\nDir::Etc::preferencesparts \"/dev/null\";\n");
+            }
+            std::fs::write(&config, text)?;
             Ok(config)
         };
         let config = lay_out().map_err(|source| DebianError::Cache { path: home.to_path_buf(), source })?;
@@ -97,6 +121,22 @@ impl Apt {
             return Err(DebianError::Command { what, message: "the index does not have it".to_owned() });
         }
         Ok(downloads)
+    }
+
+    /// What installing the packages on an empty system would download, in apt's order.
+    pub(in crate::stack) async fn closure(&self, packages: &[&str]) -> Result<Vec<Download>, DebianError> {
+        let install = ["install", "--print-uris", "--yes", "--no-install-recommends", "-oDebug::NoLocking=1"];
+        let arguments = [&install, packages].concat();
+        let what = format!("find what {} need in Debian's package index", packages.join(", "));
+        let output = self.run("apt-get", &arguments, Path::new("/"), LOCAL_WITHIN, what).await?;
+        Ok(output.lines().filter_map(Download::parse).collect())
+    }
+
+    /// Packs a folder into an archive, owned by root.
+    pub(in crate::stack) async fn pack(&self, root: &Path, archive: &Path) -> Result<(), DebianError> {
+        let (folder, file) = (root.to_string_lossy(), archive.to_string_lossy());
+        let arguments = ["--numeric-owner", "--owner=0", "--group=0", "-C", &folder, "-cf", &file, "."];
+        self.run("tar", &arguments, Path::new("/"), LOCAL_WITHIN, format!("pack {folder}")).await.map(drop)
     }
 
     /// Downloads into `folder`; apt refuses what does not match the signed index.

@@ -5,13 +5,13 @@
 
 mod apt;
 mod cache;
-mod relocate;
+pub(super) mod relocate;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use self::apt::{Apt, Download};
+pub(super) use self::apt::{Apt, Download, Suite};
 use self::cache::{Manifest, Unpacked};
 use super::journal::{Entry, JournalError};
 use super::notice::{Fact, Notices};
@@ -138,7 +138,7 @@ impl<'a> Debian<'a> {
 
     async fn fetch_into(&self, work: &Path, wanted: &DebianPackage) -> Result<Unpacked, DebianError> {
         let begun = clock::instant();
-        let apt = Apt::prepare(&self.home.join("apt"), self.session.run())?;
+        let apt = Apt::prepare(&self.home.join("apt"), Suite::Host, self.session.run())?;
         let packages: Vec<&str> = std::iter::once(&wanted.package).chain(&wanted.with).map(String::as_str).collect();
         let downloads = match apt.plan(&packages).await {
             Ok(downloads) => downloads,

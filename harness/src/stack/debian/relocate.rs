@@ -12,6 +12,11 @@ use std::path::Path;
 /// In every program that Go's linker wrote.
 const GO: &[u8] = b"\xff Go buildinf:";
 
+/// Whether a program was written by Go's linker.
+pub(in crate::stack) fn is_go(binary: &Path) -> bool {
+    fs::read(binary).is_ok_and(|program| find(&program, GO, 0).is_some())
+}
+
 /// Relocates the program at `binary` to the folders that the package at `root` has below `usr/share`. Returns how many
 /// mentions were replaced; a program that is not Go's is left alone.
 pub(super) fn relocate(root: &Path, binary: &Path) -> io::Result<usize> {

@@ -3,18 +3,25 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rand::Rng;
 
 use super::prepare::Prepared;
+use crate::stack::docker::{EngineError, Network};
+use crate::stack::journal::{Entry, JournalError};
 use crate::stack::place::private_folder;
 use crate::stack::port::{PortLease, lease};
 use crate::stack::select::Selection;
 use crate::stack::session::Session;
 use crate::stack::spec::{Placeholder, Template};
+
+/// Where a container sees its data folder.
+pub(super) const DATA: &str = "/data";
+/// Where a container sees its config.
+pub(super) const CONFIG: &str = "/config";
 
 /// A generated secret. Never shown by `Debug`; [`Allocation::redact`] takes it out of text.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,6 +67,13 @@ pub enum Reader<'a> {
     Component(&'a str),
 }
 
+/// What a stack in containers is given on top.
+#[derive(Clone, Debug)]
+pub(super) struct Inside {
+    pub(super) network: Network,
+    pub(super) addresses: BTreeMap<String, Ipv4Addr>,
+}
+
 /// Why a stack could not be given what it needs.
 #[derive(Debug, thiserror::Error)]
 pub enum AllocationError {
@@ -81,6 +95,12 @@ pub enum AllocationError {
         /// Why.
         source: io::Error,
     },
+    /// No network.
+    #[error(transparent)]
+    Network(#[from] EngineError),
+    /// It could not be journalled, so it was not created.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A placeholder without a value.
     #[error("fill in `{placeholder}` for {component}: {why}")]
     Placeholder {
@@ -104,6 +124,7 @@ pub struct Allocation {
     secrets: BTreeMap<String, Secret>,
     configs: BTreeMap<String, PathBuf>,
     routes: BTreeMap<(String, String, String), SocketAddr>,
+    inside: Option<Inside>,
     pub(super) extra_arguments: BTreeMap<String, Vec<String>>,
 }
 
@@ -126,6 +147,7 @@ impl Allocation {
             secrets: BTreeMap::new(),
             configs: BTreeMap::new(),
             routes: BTreeMap::new(),
+            inside: None,
             extra_arguments: BTreeMap::new(),
             prepared,
             selection,
@@ -141,6 +163,38 @@ impl Allocation {
             allocation.generate_secrets(&component);
         }
         Ok(allocation)
+    }
+
+    /// The same, and in containers a network of the scenario's own. [`Allocation::new`] does for local processes only.
+    ///
+    /// # Errors
+    /// When there is no port, or a folder or the network cannot be created.
+    pub async fn create(
+        session: &Session,
+        prepared: Arc<Prepared>,
+        selection: Selection,
+        scenario: &str,
+    ) -> Result<Self, AllocationError> {
+        let engine = prepared.engine.clone();
+        let mut allocation = Self::new(session, prepared, selection, scenario)?;
+        let Some(engine) = engine else { return Ok(allocation) };
+        let name = format!("harness-{}-{scenario}", session.run());
+        session.record(&Entry::Network(name.clone()))?;
+        let network = engine.create_network(&name, session.run()).await?;
+        let numbered = allocation.selection.components.keys().enumerate();
+        let addresses = numbered.filter_map(|(index, component)| Some((component.clone(), network.address(index)?)));
+        allocation.inside = Some(Inside { addresses: addresses.collect(), network });
+        Ok(allocation)
+    }
+
+    /// Where components reach what the harness itself listens on: bind inboxes and proxies there, never to 0.0.0.0.
+    #[must_use]
+    pub fn harness_address(&self) -> Ipv4Addr {
+        self.inside.as_ref().map_or(Ipv4Addr::LOCALHOST, |inside| inside.network.gateway)
+    }
+
+    pub(super) fn inside(&self) -> Option<&Inside> {
+        self.inside.as_ref()
     }
 
     fn take_ports(&mut self, component: &str) -> Result<(), AllocationError> {
@@ -185,12 +239,14 @@ impl Allocation {
     /// Where `reader` reaches a component's port: through a route where one was set.
     #[must_use]
     pub fn address_for(&self, reader: Reader<'_>, component: &str, port: &str) -> Option<SocketAddr> {
-        let (name, _) = self.prepared.spec.port(component, port)?;
-        let route = match reader {
-            Reader::Harness => None,
-            Reader::Component(from) => self.routes.get(&(from.to_owned(), component.to_owned(), name.to_owned())),
+        let (name, number) = self.prepared.spec.port(component, port)?;
+        let Reader::Component(from) = reader else { return self.address(component, name) };
+        let route = self.routes.get(&(from.to_owned(), component.to_owned(), name.to_owned()));
+        let direct = || match &self.inside {
+            Some(inside) => Some((*inside.addresses.get(component)?, number).into()),
+            None => self.address(component, name),
         };
-        route.copied().or_else(|| self.address(component, name))
+        route.copied().or_else(direct)
     }
 
     /// All addresses of a component, as the harness reaches them.
@@ -283,15 +339,48 @@ impl Allocation {
         let own = |port: &str| self.address(owner?, port);
         Some(match hole {
             Placeholder::Address { component, port } => self.address_for(reader, component, port)?.to_string(),
-            Placeholder::Listen(port) | Placeholder::Own(port) => own(port)?.to_string(),
-            Placeholder::ListenHost => own_host().to_owned(),
-            Placeholder::ListenPort(port) => own(port)?.port().to_string(),
+            Placeholder::Own(port) => own(port)?.to_string(),
+            Placeholder::Listen(port) => format!("{}:{}", self.listen_host(), self.listen_port(owner?, port)?),
+            Placeholder::ListenHost => self.listen_host().to_string(),
+            Placeholder::ListenPort(port) => self.listen_port(owner?, port)?.to_string(),
+            Placeholder::Data if self.inside.is_some() && reader != Reader::Harness => DATA.to_owned(),
             Placeholder::Data => self.data(owner?)?.to_str()?.to_owned(),
+            Placeholder::Config if self.inside.is_some() => match self.config_mount(owner?)? {
+                (_, Some(file)) => format!("{CONFIG}/{file}"),
+                (_, None) => CONFIG.to_owned(),
+            },
             Placeholder::Config => self.config(owner?)?.to_str()?.to_owned(),
             Placeholder::Secret(name) => self.secrets.get(name)?.reveal().to_owned(),
             Placeholder::Harness => self.prepared.harness.to_str()?.to_owned(),
             Placeholder::Value(_) => return None,
         })
+    }
+
+    /// Loopback; in a container every interface, since that is the container's own network.
+    fn listen_host(&self) -> Ipv4Addr {
+        if self.inside.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST }
+    }
+
+    fn listen_port(&self, component: &str, port: &str) -> Option<u16> {
+        let (name, number) = self.prepared.spec.port(component, port)?;
+        if self.inside.is_some() { Some(number) } else { self.address(component, name).map(|address| address.port()) }
+    }
+
+    /// The folder a container sees at [`CONFIG`], and the config's file in it, if it is a file: with its neighbours, so
+    /// that rule files and templates are found.
+    pub(super) fn config_mount(&self, component: &str) -> Option<(PathBuf, Option<String>)> {
+        let config = self.config(component)?;
+        if config.is_dir() {
+            return Some((config, None));
+        }
+        let file = config.file_name()?.to_str()?.to_owned();
+        Some((config.parent()?.to_path_buf(), Some(file)))
+    }
+
+    /// Where the harness reaches each port of a component, by the port's number in the container.
+    pub(super) fn published(&self, component: &str) -> Vec<(u16, SocketAddr)> {
+        let ports = &self.prepared.spec.components[component].ports;
+        ports.iter().filter_map(|(name, number)| Some((*number, self.address(component, name)?))).collect()
     }
 
     fn config(&self, component: &str) -> Option<PathBuf> {
@@ -301,11 +390,6 @@ impl Allocation {
         };
         self.configs.get(component).cloned().or_else(own)
     }
-}
-
-/// Every local component binds loopback only.
-fn own_host() -> &'static str {
-    "127.0.0.1"
 }
 
 fn private(path: &Path) -> Result<(), AllocationError> {

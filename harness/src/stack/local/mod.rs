@@ -5,15 +5,19 @@
 //! [`Running`] while it runs.
 
 mod allocation;
+mod contain;
+mod contained;
+mod error;
 mod log;
 mod prepare;
 mod running;
 mod supervisor;
 
 pub use self::allocation::{Allocation, AllocationError, Reader, Redactor, Secret};
+pub use self::error::StartError;
 pub(super) use self::prepare::on_path;
 pub use self::prepare::{Build, Located, PrepareError, Prepared, Wanted};
-pub use self::running::{Running, StartError, State};
+pub use self::running::{Running, State};
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::contain::Contained;
 use crate::clock;
 use crate::stack::debian::{Debian, DebianError, Fetch};
+use crate::stack::docker::Engine;
 use crate::stack::notice::{Fact, Notices};
 use crate::stack::place::Places;
 use crate::stack::process::RUN_MARK;
@@ -23,7 +25,7 @@ use crate::stack::spec::{Component, DebianPackage, Placeholder, Spec, Template};
 const VERSION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the harness's own commands come from.
-const EMBEDDED: &str = "this harness";
+pub(super) const EMBEDDED: &str = "this harness";
 
 /// Whether build commands are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +98,10 @@ pub enum PrepareError {
 pub struct Prepared {
     pub(super) spec: Arc<Spec>,
     pub(super) harness: PathBuf,
-    located: BTreeMap<String, Located>,
-    missing: BTreeMap<String, String>,
+    pub(super) located: BTreeMap<String, Located>,
+    pub(super) missing: BTreeMap<String, String>,
+    pub(super) engine: Option<Engine>,
+    pub(super) contained: BTreeMap<String, Contained>,
 }
 
 impl Prepared {
@@ -126,7 +130,14 @@ impl Prepared {
                 Err(reason) => drop(missing.insert(name.clone(), reason)),
             }
         }
-        Ok(Self { spec, harness: wanted.harness.clone(), located, missing })
+        let (harness, contained) = (wanted.harness.clone(), BTreeMap::new());
+        Ok(Self { spec, harness, located, missing, engine: None, contained })
+    }
+
+    /// The container engine the stack runs in, if it does.
+    #[must_use]
+    pub fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()
     }
 
     /// The stack's description.
@@ -177,7 +188,7 @@ fn to_be_fetched(spec: &Spec, required: &BTreeSet<String>) -> BTreeSet<String> {
     wanted.map(|(name, _)| name.clone()).collect()
 }
 
-async fn build(
+pub(super) async fn build(
     root: &Path,
     run: &str,
     component: &str,
@@ -304,7 +315,7 @@ impl Finder<'_> {
         };
         Located {
             program: found.program,
-            arguments: command.iter().skip(1).chain(&component.args).cloned().collect(),
+            arguments: arguments(component, command),
             source: found.source,
             version: version.unwrap_or_else(|| "unknown".to_owned()),
             libraries: found.libraries,
@@ -323,8 +334,12 @@ impl Finder<'_> {
     }
 }
 
+pub(super) fn arguments(component: &Component, command: &[Template]) -> Vec<Template> {
+    command.iter().skip(1).chain(&component.args).cloned().collect()
+}
+
 /// Whether a command runs the harness itself.
-fn is_embedded(program: &Template) -> bool {
+pub(super) fn is_embedded(program: &Template) -> bool {
     program.placeholders().eq([&Placeholder::Harness])
 }
 
@@ -360,7 +375,7 @@ fn find_in(path: &OsStr, name: &str) -> Option<PathBuf> {
         .find(|p| is_program(p))
 }
 
-fn is_program(path: &Path) -> bool {
+pub(super) fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

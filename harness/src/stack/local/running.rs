@@ -11,12 +11,14 @@ use rustix::process::Signal;
 use tokio::sync::watch;
 
 use super::allocation::{Allocation, AllocationError};
+use super::contained::{Halt, end_container, freeze};
+use super::error::StartError;
 use super::log::Logs;
 use super::supervisor::{Launch, Process, is_empty};
 use crate::clock;
-use crate::stack::journal::{Entry, JournalError};
+use crate::stack::journal::Entry;
 use crate::stack::notice::{Fact, Notices};
-use crate::stack::process::{self, Identity, PART_MARK};
+use crate::stack::process::{self, Belonging, Identity, PART_MARK, Usage};
 use crate::stack::ready::{self, Condition};
 use crate::stack::session::{Leftover, Session};
 use crate::stack::spec::{Component, ReadyCondition};
@@ -25,81 +27,6 @@ use crate::stack::spec::{Component, ReadyCondition};
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long `init` may take.
 const INIT_WITHIN: Duration = Duration::from_secs(60);
-
-/// Why a component could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A text of its table could not be filled in.
-    #[error(transparent)]
-    Allocation(#[from] AllocationError),
-    /// It could not be journalled, so it was not started.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// There is no such component in this stack.
-    #[error("start {0}: it is no part of this stack")]
-    Unknown(String),
-    /// It runs already.
-    #[error("start {0}: it runs already")]
-    RunsAlready(String),
-    /// The program could not be executed.
-    #[error("start {component}: run {program}: {source}")]
-    Spawn {
-        /// The component.
-        component: String,
-        /// The program.
-        program: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It ended before it was ready.
-    #[error("start {component}: it ended before it was ready ({status})\n{}", .last_lines.join("\n"))]
-    Exited {
-        /// The component.
-        component: String,
-        /// Its status in words.
-        status: String,
-        /// Its last lines.
-        last_lines: Vec<String>,
-    },
-    /// It was not ready in time.
-    #[error("start {component}: not ready within {within:?}: {last_answer}\n{}", .last_lines.join("\n"))]
-    NotReady {
-        /// The component.
-        component: String,
-        /// The deadline.
-        within: Duration,
-        /// What was waited for, and the last answer.
-        last_answer: String,
-        /// Its last lines.
-        last_lines: Vec<String>,
-    },
-}
-
-impl StartError {
-    /// The component that failed.
-    #[must_use]
-    pub fn component(&self) -> Option<&str> {
-        match self {
-            Self::Unknown(component) | Self::RunsAlready(component) => Some(component),
-            Self::Spawn { component, .. } | Self::Exited { component, .. } | Self::NotReady { component, .. } => {
-                Some(component)
-            }
-            Self::Allocation(
-                AllocationError::Placeholder { component, .. } | AllocationError::Port { component, .. },
-            ) => Some(component),
-            Self::Allocation(_) | Self::Journal(_) => None,
-        }
-    }
-
-    /// Its last lines.
-    #[must_use]
-    pub fn last_lines(&self) -> &[String] {
-        match self {
-            Self::Exited { last_lines, .. } | Self::NotReady { last_lines, .. } => last_lines,
-            _ => &[],
-        }
-    }
-}
 
 /// What a component does right now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,8 +44,8 @@ pub enum State {
 /// A stack that runs, or is about to. Share it as an [`Arc`].
 #[derive(Debug)]
 pub struct Running {
-    allocation: Allocation,
-    session: Arc<Session>,
+    pub(super) allocation: Allocation,
+    pub(super) session: Arc<Session>,
     logs: PathBuf,
     notices: Notices,
     client: reqwest::Client,
@@ -174,7 +101,10 @@ impl Running {
         let launch = self.launch(name)?;
         self.session.record(&Entry::Starting(name.to_owned()))?;
         self.initialise(name, component, &launch).await?;
-        let process = self.spawn(name, &launch)?;
+        let process = match self.allocation.prepared.engine() {
+            None => self.spawn(name, &launch)?,
+            Some(engine) => self.spawn_container(engine, name, &launch).await?,
+        };
         self.notices.tell(self.started(name));
         self.wait_until_ready(name, component, &process).await?;
         self.notices.tell(Fact::Ready { component: name.to_owned(), took: clock::instant().duration_since(begun) });
@@ -189,7 +119,7 @@ impl Running {
         self.allocation.selection.needs(&self.allocation.prepared.spec, name)
     }
 
-    fn logs(&self, name: &str) -> Logs {
+    pub(super) fn logs(&self, name: &str) -> Logs {
         Logs::of(&self.logs, name)
     }
 
@@ -215,12 +145,12 @@ impl Running {
         })
     }
 
-    fn part(&self, name: &str) -> String {
+    pub(super) fn part(&self, name: &str) -> String {
         format!("{}/{name}", self.allocation.part)
     }
 
     async fn initialise(&self, name: &str, component: &Component, launch: &Launch) -> Result<(), StartError> {
-        let Some(init) = &component.init else { return Ok(()) };
+        let Some(init) = component.init.as_ref().filter(|_| self.allocation.inside().is_none()) else { return Ok(()) };
         if !self.allocation.data(name).is_some_and(|data| is_empty(&data)) {
             return Ok(());
         }
@@ -250,19 +180,27 @@ impl Running {
 
     fn spawn(&self, name: &str, launch: &Launch) -> Result<Process, StartError> {
         let session = Arc::clone(&self.session);
-        let (notices, component, logs) = (self.notices.clone(), name.to_owned(), self.logs(name));
-        let (from, secrets) = (logs.positions(), self.allocation.redactor());
-        let unasked = move |status| {
-            let last_lines = logs.last_lines(&from).iter().map(|line| secrets.redact(line)).collect();
-            notices.tell(Fact::Exited { component, status, last_lines });
-        };
         // the mark in its environment stands in for a group that could not be written down
         let journal = |group: super::supervisor::Journalled| drop(self.session.record(&Entry::Group(group.0)));
         let ended = move |identity: Identity| drop(session.record(&Entry::Ended(identity)));
         let failed = |source| StartError::Spawn { component: name.to_owned(), program: launch.program.clone(), source };
-        let process = launch.start(&self.logs(name), journal, unasked, ended).map_err(failed)?;
-        self.processes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), process.clone());
+        let process = launch.start(&self.logs(name), journal, self.unasked(name), ended).map_err(failed)?;
+        self.keep(name, &process);
         Ok(process)
+    }
+
+    /// What tells that a component ended although nobody asked it to.
+    pub(super) fn unasked(&self, name: &str) -> impl FnOnce(String) + Send + 'static {
+        let (notices, component, logs) = (self.notices.clone(), name.to_owned(), self.logs(name));
+        let (from, secrets) = (logs.positions(), self.allocation.redactor());
+        move |status| {
+            let last_lines = logs.last_lines(&from).iter().map(|line| secrets.redact(line)).collect();
+            notices.tell(Fact::Exited { component, status, last_lines });
+        }
+    }
+
+    pub(super) fn keep(&self, name: &str, process: &Process) {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), process.clone());
     }
 
     fn started(&self, name: &str) -> Fact {
@@ -316,7 +254,7 @@ impl Running {
         self.logs(name).last_lines(from).iter().map(|line| self.allocation.redact(line)).collect()
     }
 
-    fn process(&self, name: &str) -> Option<Process> {
+    pub(super) fn process(&self, name: &str) -> Option<Process> {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
@@ -330,40 +268,62 @@ impl Running {
     #[must_use]
     pub fn state(&self, name: &str) -> State {
         let Some(process) = self.process(name) else { return State::NotStarted };
-        match (process.status(), process::stat(process.identity.pid)) {
-            (Some(status), _) => State::Ended(status),
-            (None, Some(stat)) if matches!(stat.state, 'T' | 't') => State::Paused,
-            _ => State::Runs,
+        let stopped =
+            |identity: Identity| process::stat(identity.pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'));
+        match process.status() {
+            Some(status) => State::Ended(status),
+            None if process.is_frozen() || process.identity.is_some_and(stopped) => State::Paused,
+            None => State::Runs,
         }
     }
 
     /// The process that leads a component's group, while it runs.
     #[must_use]
     pub fn identity(&self, name: &str) -> Option<Identity> {
-        self.process(name).filter(|process| process.status().is_none()).map(|process| process.identity)
+        self.process(name).filter(|process| process.status().is_none())?.identity
     }
 
-    /// Stops a component's group with `SIGSTOP`; it keeps its connections and answers nothing.
+    /// What every running component uses, from one look at `/proc` (a few milliseconds; call it where blocking is fine).
+    #[must_use]
+    pub fn usage(&self) -> BTreeMap<String, Usage> {
+        let inside = self.allocation.inside().is_some();
+        let belonging = |identity| if inside { Belonging::ControlGroup(identity) } else { Belonging::Group(identity) };
+        let components = self.allocation.components();
+        let running: Vec<(&str, Identity)> = components.filter_map(|name| Some((name, self.identity(name)?))).collect();
+        let belongings: Vec<Belonging> = running.iter().map(|(_, identity)| belonging(*identity)).collect();
+        let names = running.into_iter().map(|(name, _)| name.to_owned());
+        names.zip(process::usage(&belongings)).collect()
+    }
+
+    /// Stops a component's group with `SIGSTOP`, or freezes its container: it keeps its connections and answers nothing.
+    /// With containers it blocks for some 20 ms and needs a runtime with several threads.
     ///
     /// # Errors
-    /// When it does not run or the kernel refuses.
+    /// When it does not run, or the kernel or the engine refuses.
     pub fn pause(&self, name: &str) -> io::Result<()> {
-        self.signal(name, Signal::STOP)
+        self.halt(name, Halt::Pause)
     }
 
     /// Lets a paused component go on.
     ///
     /// # Errors
-    /// When it does not run or the kernel refuses.
+    /// When it does not run, or the kernel or the engine refuses.
     pub fn resume(&self, name: &str) -> io::Result<()> {
-        self.signal(name, Signal::CONT)
+        self.halt(name, Halt::Resume)
     }
 
-    fn signal(&self, name: &str, signal: Signal) -> io::Result<()> {
-        let identity = self
-            .identity(name)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} does not run")))?;
-        process::signal_group(identity, signal)
+    fn halt(&self, name: &str, halt: Halt) -> io::Result<()> {
+        let process = self.running(name)?;
+        if let (Some(engine), Some(container)) = (self.allocation.prepared.engine(), &process.container) {
+            return freeze(engine, container, &process, halt);
+        }
+        let signal = if halt == Halt::Pause { Signal::STOP } else { Signal::CONT };
+        process.identity.map_or(Ok(()), |identity| process::signal_group(identity, signal))
+    }
+
+    fn running(&self, name: &str) -> io::Result<Process> {
+        let running = self.process(name).filter(|process| process.status().is_none());
+        running.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} does not run")))
     }
 
     /// Kills a component's group with `SIGKILL` and waits for its end; its status in words.
@@ -383,25 +343,33 @@ impl Running {
     }
 
     async fn end(&self, name: &str, first: Signal, grace: Duration) -> io::Result<String> {
-        let running = self.process(name).filter(|process| process.status().is_none());
-        let process = running.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} does not run")))?;
+        let process = self.running(name)?;
         process.expect_end();
         let left = self.end_process(name, &process, first, grace).await;
-        if !left.is_empty() {
-            return Err(io::Error::other(format!("{} processes of {name} do not end", left.len())));
+        if let Some(left) = left.first() {
+            return Err(io::Error::other(format!("{}: {}", left.resource, left.message)));
         }
         Ok(process.end().await)
     }
 
     /// The leader first, with time to end in order; then whatever else is left of the group.
-    async fn end_process(&self, name: &str, process: &Process, first: Signal, grace: Duration) -> Vec<process::Stat> {
+    async fn end_process(&self, name: &str, process: &Process, first: Signal, grace: Duration) -> Vec<Leftover> {
+        if let (Some(engine), Some(container)) = (self.allocation.prepared.engine(), &process.container) {
+            return end_container(engine, container, process, first, grace).await;
+        }
+        let Some(identity) = process.identity else { return Vec::new() };
         // a refusal shows as a survivor
-        let _ = process::signal_group(process.identity, first);
-        let _ = process::signal_group(process.identity, Signal::CONT);
+        let _ = process::signal_group(identity, first);
+        let _ = process::signal_group(identity, Signal::CONT);
         let _ = tokio::time::timeout(grace, process.end()).await;
-        let (identity, part) = (process.identity, self.part(name));
+        let part = self.part(name);
         let kill = move || process::end(&[identity], (PART_MARK, &part), Duration::ZERO);
-        tokio::task::spawn_blocking(kill).await.unwrap_or_default()
+        let left = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
+        let leftover = |stat: process::Stat| Leftover {
+            resource: format!("process {} of {name}", stat.identity.pid),
+            message: format!("does not end (state {})", stat.state),
+        };
+        left.into_iter().map(leftover).collect()
     }
 
     /// Stops everything, in reverse order of need, side by side where there is none: asks, and after `grace` kills.
@@ -418,13 +386,11 @@ impl Running {
             }
             let left = self.end_process(name, process, Signal::TERM, grace).await;
             stopped[name].send_replace(true);
-            let leftover = |stat: process::Stat| Leftover {
-                resource: format!("process {} of {name}", stat.identity.pid),
-                message: format!("does not end (state {})", stat.state),
-            };
-            left.into_iter().map(leftover).collect::<Vec<_>>()
+            left
         };
-        join_all(started.iter().map(one)).await.into_iter().flatten().collect()
+        let mut left: Vec<Leftover> = join_all(started.iter().map(one)).await.into_iter().flatten().collect();
+        left.extend(self.remove_network(&started).await);
+        left
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use super::log::Logs;
+use crate::stack::docker::Container;
 use crate::stack::process::{self, Identity, PART_MARK, RUN_MARK};
 
 /// What to start.
@@ -26,20 +27,23 @@ pub(super) struct Launch {
     pub(super) root: Option<PathBuf>,
 }
 
-/// A started process.
+/// A started process, or a started container, which is one process to its stack.
 #[derive(Clone, Debug)]
 pub(super) struct Process {
-    pub(super) identity: Identity,
+    /// The process that leads it, as far as this machine's `/proc` shows it.
+    pub(super) identity: Option<Identity>,
+    pub(super) container: Option<Container>,
     /// Bytes that were in the logs before it started.
     pub(super) logs_from: Vec<(PathBuf, u64)>,
     /// Its status in words, once it has ended.
     pub(super) ended: watch::Receiver<Option<String>>,
     news: Arc<News>,
+    frozen: Arc<AtomicBool>,
 }
 
 /// Whether a process's end is news: not before it is ready (the error says it), not once it was asked to end, never twice.
 #[derive(Debug, Default)]
-struct News {
+pub(super) struct News {
     watched: AtomicBool,
     told: AtomicBool,
 }
@@ -52,6 +56,27 @@ impl News {
 }
 
 impl Process {
+    /// Waits for `end`, a status in words, in the background; `unasked` is called with it when it is news.
+    pub(super) fn watched(
+        identity: Option<Identity>,
+        container: Option<Container>,
+        logs_from: Vec<(PathBuf, u64)>,
+        end: impl Future<Output = String> + Send + 'static,
+        unasked: impl FnOnce(String) + Send + 'static,
+    ) -> Self {
+        let (tell, ended) = watch::channel(None);
+        let news = Arc::new(News::default());
+        let of_process = Arc::clone(&news);
+        tokio::spawn(async move {
+            let words = end.await;
+            tell.send_replace(Some(words.clone()));
+            if of_process.take() {
+                unasked(words);
+            }
+        });
+        Self { identity, container, logs_from, ended, news, frozen: Arc::default() }
+    }
+
     /// From now on its end is no news.
     pub(super) fn expect_end(&self) {
         self.news.watched.store(false, Ordering::SeqCst);
@@ -68,6 +93,15 @@ impl Process {
         let mut ended = self.ended.clone();
         let status = ended.wait_for(Option::is_some).await;
         status.ok().and_then(|status| status.clone()).unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    /// Whether its container is frozen.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_frozen(&self, frozen: bool) {
+        self.frozen.store(frozen, Ordering::SeqCst);
     }
 
     pub(super) fn status(&self) -> Option<String> {
@@ -114,21 +148,15 @@ impl Launch {
         let identity =
             process::stat(pid).map(|stat| stat.identity).ok_or_else(|| io::Error::other("/proc does not show it"))?;
         journal(Journalled(identity));
-        let (tell, status) = watch::channel(None);
-        let news = Arc::new(News::default());
-        let of_process = Arc::clone(&news);
-        tokio::spawn(async move {
+        let end = async move {
             let words = match child.wait().await {
                 Ok(status) => status.to_string(),
                 Err(error) => format!("unknown: {error}"),
             };
             ended(identity);
-            tell.send_replace(Some(words.clone()));
-            if of_process.take() {
-                unasked(words);
-            }
-        });
-        Ok(Process { identity, logs_from, ended: status, news })
+            words
+        };
+        Ok(Process::watched(Some(identity), None, logs_from, end, unasked))
     }
 
     /// Runs it to its end; the error is its status in words.

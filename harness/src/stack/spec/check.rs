@@ -78,6 +78,7 @@ impl Check<'_> {
     fn component(&mut self, name: &str, component: &Component) {
         let everywhere = component.command.iter().chain(&component.args).chain(component.alternatives.iter().flatten());
         let texts = everywhere.chain(component.init.iter().flatten()).chain(component.env.values());
+        let texts = texts.chain(component.image.iter().flat_map(|image| &image.command));
         for text in texts {
             self.text(Some(name), text, Words::Known);
         }

@@ -218,6 +218,9 @@ pub struct Image {
     pub debian: Vec<String>,
     /// The program's path in the image; the arguments are those of `command`.
     pub entrypoint: Option<String>,
+    /// Program and arguments in a container, instead of `entrypoint` and `command`.
+    #[serde(default)]
+    pub command: Vec<Template>,
     /// The user to run as: `uid` or `uid:gid`.
     pub user: Option<String>,
     /// The working folder.
@@ -407,9 +410,15 @@ impl TryFrom<RawCall> for Call {
         ];
         let mut given = methods.into_iter().filter_map(|(method, url)| Some((method, url?)));
         match (given.next(), given.next()) {
-            (Some((method, url)), None) => {
-                Ok(Self { method, url, json: raw.json, status: raw.status, contains: raw.contains, active: raw.active, hits: raw.hits })
-            }
+            (Some((method, url)), None) => Ok(Self {
+                method,
+                url,
+                json: raw.json,
+                status: raw.status,
+                contains: raw.contains,
+                active: raw.active,
+                hits: raw.hits,
+            }),
             _ => Err("a request has exactly one of `get`, `post`, `put`, `patch`, `delete`"),
         }
     }

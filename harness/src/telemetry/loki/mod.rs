@@ -277,12 +277,11 @@ fn read_streams(result: &Node<'_>) -> Result<Vec<Entry>, Error> {
     Ok(entries)
 }
 
-/// A LogQL duration, in the largest unit that is exact.
+/// A LogQL range, rounded up: Loki knows nothing shorter than a millisecond in `[…]`.
 fn duration(nanoseconds: i64) -> String {
     match nanoseconds {
         seconds if seconds % 1_000_000_000 == 0 => format!("{}s", seconds / 1_000_000_000),
-        millis if millis % 1_000_000 == 0 => format!("{}ms", millis / 1_000_000),
-        other => format!("{other}ns"),
+        other => format!("{}ms", other.unsigned_abs().div_ceil(1_000_000)),
     }
 }
 

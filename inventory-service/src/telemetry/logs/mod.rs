@@ -40,7 +40,7 @@ pub struct EventKind {
 }
 
 /// Every event that the service writes.
-pub const EVENTS: [EventKind; 9] = [
+pub const EVENTS: [EventKind; 12] = [
     EventKind {
         name: "http_request",
         help: "one line a request, written when it is over; seq counts these lines since the start",
@@ -58,6 +58,13 @@ pub const EVENTS: [EventKind; 9] = [
         ],
     },
     EventKind { name: "service_started", help: "both ports are open", fields: &["listen", "admin_listen", "database"] },
+    EventKind { name: "database_awaited", help: "started without the database; it is tried again", fields: &["error"] },
+    EventKind { name: "database_found", help: "the database is there and its schema up to date", fields: &[] },
+    EventKind {
+        name: "database_refused",
+        help: "the database does not let us bring its schema up to date",
+        fields: &["error"],
+    },
     EventKind { name: "service_draining", help: "no new connections, requests under way are finished", fields: &[] },
     EventKind { name: "service_stopped", help: "the last line", fields: &["unfinished_connections"] },
     EventKind {
@@ -184,6 +191,13 @@ impl Shared {
     }
 }
 
+/// Whether a line gets a sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbering {
+    Next,
+    Without,
+}
+
 /// A handle to the log; clones write to the same one.
 #[derive(Clone, Debug)]
 pub struct Logs(Arc<Shared>);
@@ -237,7 +251,7 @@ impl Logs {
             for (key, value) in fields {
                 line.text(key, value);
             }
-            self.append(level, nanos, line, None);
+            self.append(level, nanos, line, Numbering::Without);
         });
     }
 
@@ -251,16 +265,16 @@ impl Logs {
         let anonymous = self.0.settings.sabotage.no_request_id;
         Line::with(nanos, level, "http_request", access.message(), &self.0.boot, |line| {
             access.write(line, anonymous);
-            self.append(level, nanos, line, Some(()));
+            self.append(level, nanos, line, Numbering::Next);
         });
     }
 
     /// Ends the line, numbering it if it is an access line, and hands it to both destinations.
-    fn append(&self, level: Level, nanos: i64, line: &mut Line, numbered: Option<()>) {
+    fn append(&self, level: Level, nanos: i64, line: &mut Line, numbering: Numbering) {
         let shared = &self.0;
         let limit = shared.settings.buffer;
         let mut state = shared.lock();
-        if numbered.is_some() {
+        if numbering == Numbering::Next {
             state.sequence += 1;
             line.number("seq", state.sequence);
         }

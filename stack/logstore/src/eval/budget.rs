@@ -44,7 +44,7 @@ impl Budget {
     pub(super) fn line(&mut self, bytes: usize) -> Result<(), EvalError> {
         self.statistics.lines += 1;
         self.statistics.bytes += bytes as u64;
-        if self.statistics.lines % CHECK_EVERY == 0 { self.check() } else { Ok(()) }
+        if self.statistics.lines.is_multiple_of(CHECK_EVERY) { self.check() } else { Ok(()) }
     }
 
     /// Whether the query may go on.

@@ -193,16 +193,18 @@ impl<'a> Line<'a> {
         if self.is_unchanged() {
             return self.stream.clone();
         }
-        let errors = [(ERROR, self.value(ERROR)), (ERROR_DETAILS, self.value(ERROR_DETAILS))];
-        Labels::new(self.labels().into_iter().map(|(name, value, _)| (name, value)).chain(errors))
+        Labels::with_empty(self.labels().into_iter().map(|(name, value, _)| (name, value)).chain(self.errors()))
+    }
+
+    fn errors(&self) -> impl Iterator<Item = (&str, &str)> {
+        [ERROR, ERROR_DETAILS].into_iter().map(|name| (name, self.value(name))).filter(|(_, value)| !value.is_empty())
     }
 
     /// The labels of one category; errors count as parsed.
     pub(super) fn category(&self, wanted: Category) -> Labels {
         let labels = self.labels().into_iter().filter(|(_, _, category)| *category == wanted);
-        let errors = [(ERROR, self.value(ERROR)), (ERROR_DETAILS, self.value(ERROR_DETAILS))];
-        let errors = errors.into_iter().filter(|_| wanted == Category::Parsed);
-        Labels::new(labels.map(|(name, value, _)| (name, value)).chain(errors))
+        let errors = self.errors().filter(|_| wanted == Category::Parsed);
+        Labels::with_empty(labels.map(|(name, value, _)| (name, value)).chain(errors))
     }
 }
 

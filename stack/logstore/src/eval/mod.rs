@@ -2,6 +2,7 @@
 
 mod binary;
 mod budget;
+mod filter;
 mod function;
 mod json;
 mod line;
@@ -22,6 +23,7 @@ use crate::store::Store;
 pub use budget::{Budget, Statistics};
 pub(crate) use json::member as json_member;
 pub(crate) use logfmt::pairs as logfmt_pairs;
+pub(crate) use stream::transform;
 pub use stream::{LineResult, StreamResult};
 
 /// What to evaluate and where.
@@ -117,6 +119,12 @@ pub enum EvalError {
     /// Too many series.
     #[error("maximum of series ({0}) reached for a single query")]
     TooManySeries(usize),
+    /// More numbers on the way to the answer than memory should hold.
+    #[error(
+        "logstore does not hold more than {0} points for one query; ask for fewer steps, a shorter time or fewer series \
+         (sum by fewer labels)"
+    )]
+    TooManyPoints(usize),
     /// Series of both sides of an operator do not find each other as they must.
     #[error("{0}")]
     Matching(String),

@@ -8,6 +8,9 @@ use crate::label::Labels;
 use crate::logql::{Grouping, Matcher, MatcherOperator, RangeAggregation, RangeOperator};
 use crate::store::Store;
 
+/// How many numbers one range aggregation may make: about 100 MB.
+const MAX_POINTS: usize = 4_000_000;
+
 /// One frame for each step.
 pub(super) fn evaluate(
     store: &Store,
@@ -24,8 +27,12 @@ pub(super) fn evaluate(
     let mut series: Vec<_> = samples.into_iter().collect();
     series.sort_by(|a, b| a.0.cmp(&b.0));
     let mut frames = vec![Frame::new(); steps.len()];
+    let mut made = 0;
     for (labels, points) in &series {
         budget.check()?;
+        if made > MAX_POINTS {
+            return Err(EvalError::TooManyPoints(MAX_POINTS));
+        }
         let (mut low, mut high) = (0, 0);
         for (frame, step) in frames.iter_mut().zip(steps) {
             let end = shift(*step);
@@ -38,6 +45,7 @@ pub(super) fn evaluate(
             }
             if low < high {
                 frame.push((labels.clone(), aggregate(aggregation, &points[low..high], end)));
+                made += 1;
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::line::{ERROR, ERROR_DETAILS, Line, LineError};
+use super::filter;
+use super::line::{ERROR, Line, LineError};
 use super::merge::StreamEntries;
 use super::stage::{self, Keep, Parsers};
 use super::{Budget, Direction, EvalError};
@@ -70,7 +71,7 @@ fn needs_labels(stage: &Stage) -> bool {
 pub(super) fn group(labels: &Labels, grouping: &Grouping) -> Labels {
     let wanted = grouping.mode == GroupingMode::By;
     let pairs = labels.pairs().iter().filter(|(name, _)| grouping.labels.iter().any(|l| **l == **name) == wanted);
-    Labels::new(pairs.cloned())
+    Labels::with_empty(pairs.cloned())
 }
 
 /// All numbers with `from < time <= to`.
@@ -112,10 +113,7 @@ fn refuse_errors(samples: &Samples) -> Result<(), EvalError> {
     let broken = samples.keys().filter_map(|labels| labels.get(ERROR).map(|error| (labels, error)));
     match broken.min() {
         None => Ok(()),
-        Some((labels, error)) => {
-            let plain = labels.iter().filter(|(name, _)| *name != ERROR && *name != ERROR_DETAILS);
-            Err(EvalError::Pipeline { error: error.to_owned(), series: Labels::new(plain) })
-        }
+        Some((labels, error)) => Err(EvalError::Pipeline { error: error.to_owned(), series: labels.clone() }),
     }
 }
 
@@ -135,16 +133,16 @@ fn value(aggregation: &RangeAggregation, line: &mut Line<'_>) -> Option<f64> {
 fn unwrapped(unwrap: &Unwrap, line: &mut Line<'_>) -> Option<f64> {
     let text = line.get(&unwrap.label).map(|(value, _)| value).filter(|value| !value.is_empty())?;
     let converted = match unwrap.conversion {
-        None => stage::parse_float(text),
-        Some(UnwrapConversion::Bytes) => stage::parse_size(text).map(|bytes| bytes as f64),
+        None => filter::parse_float(text),
+        Some(UnwrapConversion::Bytes) => filter::parse_size(text).map(|bytes| bytes as f64),
         Some(UnwrapConversion::Duration | UnwrapConversion::DurationSeconds) => {
-            stage::parse_go_duration(text).map(|nanos| nanos as f64 / 1e9)
+            filter::parse_go_duration(text).map(|nanos| nanos as f64 / 1e9)
         }
     };
     let value = converted.unwrap_or_else(|details| {
         line.fail(LineError::SampleExtraction, details);
         0.0
     });
-    let keep = unwrap.filters.iter().all(|filter: &LabelFilter| stage::label_filter(filter, line));
+    let keep = unwrap.filters.iter().all(|filter: &LabelFilter| filter::label_filter(filter, line));
     keep.then_some(value)
 }

@@ -23,6 +23,11 @@ pub(super) fn query(answer: &Answer, statistics: Statistics, took: Duration, sty
     json_response(&Body { status: "success", data: Data { answer, statistics, took, style } })
 }
 
+/// Streams as a JSON array.
+pub(super) fn streams(streams: &[StreamResult], style: LabelStyle) -> serde_json::Value {
+    json!(streams.iter().map(|stream| StreamJson(stream, style)).collect::<Vec<_>>())
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     status: &'static str,

@@ -43,7 +43,10 @@ impl From<ParseError> for Failure {
 impl From<EvalError> for Failure {
     fn from(error: EvalError) -> Self {
         let status = match error {
-            EvalError::Unsupported(_) | EvalError::Pipeline { .. } | EvalError::TooManySeries(_) => 400,
+            EvalError::Unsupported(_)
+            | EvalError::Pipeline { .. }
+            | EvalError::TooManySeries(_)
+            | EvalError::TooManyPoints(_) => 400,
             EvalError::Matching(_) => 500,
             EvalError::TimedOut => 504,
             EvalError::Cancelled => 499,

@@ -6,6 +6,7 @@ mod metadata;
 mod parameter;
 mod push;
 mod query;
+mod tail;
 
 use std::sync::Arc;
 
@@ -22,16 +23,21 @@ use failure::Failure;
 /// How many queries are evaluated at the same time; others wait.
 const CONCURRENT_QUERIES: usize = 8;
 
+/// How many pushes are decoded at the same time; others wait with their bodies as they came.
+const CONCURRENT_PUSHES: usize = 4;
+
 /// What every handler works with.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     store: Arc<Store>,
     queries: Arc<Semaphore>,
+    pushes: Arc<Semaphore>,
 }
 
 /// The routes of a store.
 pub(crate) fn router(store: Arc<Store>) -> Router {
-    let app = App { store, queries: Arc::new(Semaphore::new(CONCURRENT_QUERIES)) };
+    let semaphore = |permits| Arc::new(Semaphore::new(permits));
+    let app = App { store, queries: semaphore(CONCURRENT_QUERIES), pushes: semaphore(CONCURRENT_PUSHES) };
     Router::new()
         .route("/loki/api/v1/push", post(push::push))
         .route("/loki/api/v1/query", get(query::instant).post(query::instant))
@@ -41,6 +47,7 @@ pub(crate) fn router(store: Arc<Store>) -> Router {
         .route("/loki/api/v1/label/{name}/values", get(metadata::values).post(metadata::values))
         .route("/loki/api/v1/series", get(metadata::series).post(metadata::series))
         .route("/loki/api/v1/index/stats", get(metadata::statistics).post(metadata::statistics))
+        .route("/loki/api/v1/tail", get(tail::tail))
         .route("/loki/api/v1/status/buildinfo", get(metadata::build_info))
         .route("/ready", get(metadata::ready))
         .route("/metrics", get(metadata::metrics))

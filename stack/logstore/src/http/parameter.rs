@@ -128,10 +128,10 @@ fn timestamp(text: &str, default: Nanos) -> Result<Nanos, String> {
     if text.is_empty() {
         return Ok(default);
     }
-    if text.contains('.') {
-        if let Some(nanos) = text.parse::<f64>().ok().and_then(float_seconds) {
-            return Ok(nanos);
-        }
+    if text.contains('.')
+        && let Some(nanos) = text.parse::<f64>().ok().and_then(float_seconds)
+    {
+        return Ok(nanos);
     }
     match text.parse::<i64>() {
         Ok(seconds) if text.len() <= 10 => Ok(seconds * SECOND),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -26,7 +27,9 @@ pub(super) async fn push(State(app): State<App>, headers: HeaderMap, body: Body)
         if e.is::<http_body_util::LengthLimitError>() { too_large() } else { Failure::bad(e.to_string()) }
     })?;
     let bytes = collected.to_bytes();
+    let permit = Arc::clone(&app.pushes).acquire_owned().await.expect("the semaphore is never closed");
     let task = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
         let streams = decode(&headers, &bytes, limit)?;
         app.store.push(streams).map_err(Failure::from)
     });
@@ -35,7 +38,8 @@ pub(super) async fn push(State(app): State<App>, headers: HeaderMap, body: Body)
 }
 
 fn decode(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Vec<PushStream>, Failure> {
-    let header = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let header =
+        |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).unwrap_or_default();
     let content = header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let encoding = header(header::CONTENT_ENCODING).trim().to_ascii_lowercase();
     let plain = match encoding.as_str() {
@@ -111,8 +115,8 @@ struct LabelPair {
 
 impl StreamMessage {
     fn check(self) -> Result<PushStream, Failure> {
-        let labels = logql::parse_labels(&self.labels)
-            .map_err(|e| Failure::bad(format!("couldn't parse labels: {e}")))?;
+        let labels =
+            logql::parse_labels(&self.labels).map_err(|e| Failure::bad(format!("couldn't parse labels: {e}")))?;
         let entries = self.entries.into_iter().map(EntryMessage::check).collect::<Result<_, _>>()?;
         Ok(PushStream { labels, entries })
     }
@@ -123,8 +127,7 @@ impl EntryMessage {
         let time = self.timestamp.unwrap_or_default();
         let at = time.seconds.checked_mul(SECOND).and_then(|at| at.checked_add(i64::from(time.nanos)));
         let at = at.ok_or_else(|| Failure::bad("failed to read the push: a timestamp is out of range"))?;
-        let line = String::from_utf8(self.line)
-            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        let line = String::from_utf8(self.line).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
         let metadata = self.metadata.into_iter().map(|pair| (pair.name, pair.value)).collect();
         Ok(PushEntry { at, line, metadata })
     }

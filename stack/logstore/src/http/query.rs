@@ -97,7 +97,7 @@ fn check_length(start: Nanos, end: Nanos, limit: Nanos) -> Result<(), Failure> {
 }
 
 /// Whether the client wants to know where labels come from.
-fn style(headers: &HeaderMap) -> LabelStyle {
+pub(super) fn style(headers: &HeaderMap) -> LabelStyle {
     let flags = headers.get_all("X-Loki-Response-Encoding-Flags").iter().filter_map(|value| value.to_str().ok());
     let wanted = flags.flat_map(|flags| flags.split(',')).any(|flag| flag.trim() == "categorize-labels");
     if wanted { LabelStyle::Categorized } else { LabelStyle::Merged }

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::ast::{
+use super::{
     Binary, Cardinality, Comparison, Grouping, GroupingMode, LabelFilter, LabelFormatSource, LineFilter, LineMatch,
     LineNeedle, LogQuery, Matcher, MatcherOperator, Matching, MatchingMode, Metric, MetricKind, NamedMatcher, Quantity,
     Query, RangeAggregation, Stage, StageKind, Unwrap, UnwrapConversion, VectorAggregation,
@@ -75,7 +75,7 @@ impl Display for Matcher {
 impl Display for Stage {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match &self.kind {
-            StageKind::LineFilter(filter) => return write!(f, "{filter}"),
+            StageKind::LineFilter(filter) => write!(f, "{filter}"),
             StageKind::Json(extractions) => {
                 f.write_str("| json")?;
                 assignments(f, extractions.iter().map(|e| (&e.label, &e.text)))

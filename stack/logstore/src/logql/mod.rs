@@ -3,9 +3,12 @@
 //! The accepted language, its precedences and its error texts are Loki's. Everything that Loki accepts parses here; what
 //! logstore cannot evaluate is found by [`Query::unsupported`], so that a linter never calls a valid query wrong.
 
+mod aggregation;
 mod ast;
 mod display;
+mod expression;
 mod grammar;
+mod label_filter;
 mod path;
 mod pattern;
 mod pipeline;
@@ -16,10 +19,12 @@ mod unit;
 mod unquote;
 
 pub use ast::{
-    Binary, BinaryOperator, Cardinality, Comparison, Extraction, Grouping, GroupingMode, IpRange, LabelFilter,
-    LabelFormat, LabelFormatSource, LineFilter, LineMatch, LineNeedle, LogQuery, Matcher, MatcherOperator, Matching,
-    MatchingMode, Metric, MetricKind, NamedMatcher, ParserFlags, Quantity, Query, RangeAggregation, RangeOperator,
-    Stage, StageKind, Unsupported, Unwrap, UnwrapConversion, VectorAggregation, VectorOperator,
+    Comparison, Extraction, IpRange, LabelFilter, LabelFormat, LabelFormatSource, LineFilter, LineMatch, LineNeedle,
+    LogQuery, Matcher, MatcherOperator, NamedMatcher, ParserFlags, Quantity, Query, Stage, StageKind, Unsupported,
+};
+pub use expression::{
+    Binary, BinaryOperator, Cardinality, Grouping, GroupingMode, Matching, MatchingMode, Metric, MetricKind,
+    RangeAggregation, RangeOperator, Unwrap, UnwrapConversion, VectorAggregation, VectorOperator,
 };
 pub use path::PathStep;
 pub use pattern::{Pattern, PatternPart};

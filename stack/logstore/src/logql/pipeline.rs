@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::ast::{
-    Comparison, Extraction, IpRange, LabelFilter, LabelFormat, LabelFormatSource, LineFilter, LineMatch, LineNeedle,
-    MatcherOperator, NamedMatcher, ParserFlags, Quantity, Stage, StageKind, Unwrap, UnwrapConversion,
-};
 use super::grammar::{Parsed, Parser, StageLimit};
 use super::path::PathStep;
 use super::token::Kind;
+use super::{
+    Extraction, IpRange, LabelFormat, LabelFormatSource, LineFilter, LineMatch, LineNeedle, MatcherOperator,
+    NamedMatcher, ParserFlags, Stage, StageKind, Unwrap, UnwrapConversion,
+};
 use super::{ParseError, Template, path, pattern, re2};
 
 impl Parser<'_> {
@@ -77,7 +77,7 @@ impl Parser<'_> {
     }
 
     /// `ip("10.0.0.0/8")`
-    fn ip(&mut self) -> Parsed<IpRange> {
+    pub(super) fn ip(&mut self) -> Parsed<IpRange> {
         let at = self.offset();
         self.advance();
         self.expect("(", "(")?;
@@ -189,6 +189,9 @@ impl Parser<'_> {
     fn regexp(&mut self, at: usize) -> Parsed<StageKind> {
         let text = self.string("STRING")?;
         let invalid = |e: String| ParseError::semantic(at, format!("invalid regexp parser: {e}"));
+        if let Some(name) = duplicate_capture(&text) {
+            return Err(invalid(format!("duplicate extracted label name '{name}'")));
+        }
         let regex = re2::compile(&text).map_err(invalid)?;
         if regex.capture_names().flatten().next().is_none() {
             return Err(invalid("at least one named capture must be supplied".to_owned()));
@@ -249,95 +252,6 @@ impl Parser<'_> {
         }
     }
 
-    // ---- label filters ----
-
-    /// Label filters joined by `and`, `or`, a comma or nothing, with the precedences of Loki's grammar: `and` binds
-    /// tighter than `or`, while a comma and juxtaposition have none and so take all that follows to their right.
-    pub(super) fn label_filter(&mut self) -> Parsed<LabelFilter> {
-        self.nested(|parser| {
-            let mut operands = vec![parser.label_filter_primary()?];
-            let mut joints: Vec<Joint> = Vec::new();
-            while let Some(joint) = parser.joint() {
-                parser.count_operand()?;
-                if joint != Joint::Beside {
-                    parser.advance();
-                }
-                while joints.last().is_some_and(|top| top.reduces_before(joint)) {
-                    reduce(&mut operands, &mut joints);
-                }
-                joints.push(joint);
-                operands.push(parser.label_filter_primary()?);
-            }
-            while !joints.is_empty() {
-                reduce(&mut operands, &mut joints);
-            }
-            Ok(operands.pop().expect("reducing leaves one operand"))
-        })
-    }
-
-    fn joint(&self) -> Option<Joint> {
-        match self.peek() {
-            Kind::Symbol("and") => Some(Joint::And),
-            Kind::Symbol("or") => Some(Joint::Or),
-            Kind::Symbol(",") => Some(Joint::Comma),
-            Kind::Symbol("(") | Kind::Identifier(_) => Some(Joint::Beside),
-            _ => None,
-        }
-    }
-
-    fn label_filter_primary(&mut self) -> Parsed<LabelFilter> {
-        if self.take("(") {
-            let inner = self.label_filter()?;
-            self.expect(")", "")?;
-            return Ok(inner);
-        }
-        let name = self.identifier("")?;
-        let symbol = match self.peek() {
-            Kind::Symbol(symbol) => *symbol,
-            _ => return Err(self.unexpected("")),
-        };
-        let text = match symbol {
-            "=" => Some(MatcherOperator::Equal),
-            "!=" => Some(MatcherOperator::NotEqual),
-            "=~" => Some(MatcherOperator::Regex),
-            "!~" => Some(MatcherOperator::NotRegex),
-            _ => None,
-        };
-        let comparison = match symbol {
-            "=" | "==" => Some(Comparison::Equal),
-            "!=" => Some(Comparison::NotEqual),
-            ">" => Some(Comparison::Greater),
-            ">=" => Some(Comparison::GreaterOrEqual),
-            "<" => Some(Comparison::Less),
-            "<=" => Some(Comparison::LessOrEqual),
-            _ => None,
-        };
-        if text.is_none() && comparison.is_none() {
-            return Err(self.unexpected(""));
-        }
-        self.advance();
-        match (text, comparison) {
-            (Some(operator), _) if matches!(self.peek(), Kind::String(_)) => {
-                self.matcher_value(name, operator).map(LabelFilter::Text)
-            }
-            (Some(_), Some(comparison)) if matches!(self.peek(), Kind::Function("ip")) => {
-                Ok(LabelFilter::Ip { name, comparison, range: self.ip()? })
-            }
-            (_, Some(comparison)) => Ok(LabelFilter::Quantity { name, comparison, quantity: self.quantity()? }),
-            (_, None) => Err(self.unexpected("STRING")),
-        }
-    }
-
-    fn quantity(&mut self) -> Parsed<Quantity> {
-        let quantity = match self.peek() {
-            Kind::Duration(value) => Quantity::Duration(*value),
-            Kind::Bytes(value) => Quantity::Bytes(*value),
-            _ => return self.literal("").map(Quantity::Number),
-        };
-        self.advance();
-        Ok(quantity)
-    }
-
     // ---- unwrap ----
 
     fn unwrap(&mut self) -> Parsed<Unwrap> {
@@ -367,33 +281,19 @@ impl Parser<'_> {
     }
 }
 
-/// What stands between two label filters.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Joint {
-    And,
-    Or,
-    Comma,
-    Beside,
-}
-
-impl Joint {
-    /// Whether `self` on the stack is applied before `next` is read: only among `and` and `or`, which have precedences.
-    fn reduces_before(self, next: Self) -> bool {
-        match (self, next) {
-            (Self::And, Self::And | Self::Or) | (Self::Or, Self::Or) => true,
-            (Self::Or, Self::And) | (Self::Comma | Self::Beside, _) | (_, Self::Comma | Self::Beside) => false,
+/// The name that two captures of a regex have.
+fn duplicate_capture(regex: &str) -> Option<&str> {
+    let mut seen = Vec::new();
+    for (at, _) in regex.match_indices("(?") {
+        let rest = &regex[at + 2..];
+        let inside = rest.strip_prefix("P<").or_else(|| rest.strip_prefix('<'));
+        let Some((name, _)) = inside.and_then(|inside| inside.split_once('>')) else { continue };
+        if seen.contains(&name) {
+            return Some(name);
         }
+        seen.push(name);
     }
-}
-
-fn reduce(operands: &mut Vec<LabelFilter>, joints: &mut Vec<Joint>) {
-    let joint = joints.pop().expect("the caller saw a joint");
-    let right = Box::new(operands.pop().expect("every joint has a right side"));
-    let left = Box::new(operands.pop().expect("every joint has a left side"));
-    operands.push(match joint {
-        Joint::Or => LabelFilter::Or(left, right),
-        Joint::And | Joint::Comma | Joint::Beside => LabelFilter::And(left, right),
-    });
+    None
 }
 
 /// `10.0.0.1`, `10.0.0.0/8` or `10.0.0.1-10.0.0.9`, IPv4 or IPv6.

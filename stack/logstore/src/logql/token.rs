@@ -233,18 +233,18 @@ impl<'a> Lexer<'a> {
             number + more.unwrap_or(rest.len() - number)
         };
         let duration = extend(&['n', 'u', 'µ', 'm', 's', 'h', 'd', 'w', 'y']);
-        if duration > number {
-            if let Some(value) = unit::parse_duration(&rest[..duration]) {
-                self.at += duration;
-                return Some(Kind::Duration(value));
-            }
+        if duration > number
+            && let Some(value) = unit::parse_duration(&rest[..duration])
+        {
+            self.at += duration;
+            return Some(Kind::Duration(value));
         }
         let size = extend(&['B', 'i', 'k', 'K', 'M', 'G', 'T', 'P']);
-        if size > number {
-            if let Some(value) = unit::parse_bytes(&rest[..size]) {
-                self.at += size;
-                return Some(Kind::Bytes(value));
-            }
+        if size > number
+            && let Some(value) = unit::parse_bytes(&rest[..size])
+        {
+            self.at += size;
+            return Some(Kind::Bytes(value));
         }
         None
     }
@@ -304,23 +304,46 @@ fn called(rest: &str) -> bool {
     ["by", "without"].iter().any(|word| lower.starts_with(word) && rest[word.len()..].trim_start().starts_with('('))
 }
 
-/// The length of a Go number literal: decimal with fraction and exponent, or `0x…`.
+/// The length of a Go number literal: decimal or hexadecimal with fraction and exponent, `0b…`, `0o…`.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
-    if bytes.len() > 2 && bytes[0] == b'0' && matches!(bytes[1], b'x' | b'X') {
-        return 2 + bytes[2..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let prefix = bytes.get(..2).unwrap_or_default().to_ascii_lowercase();
+    let (start, hex, exponent) = match &prefix[..] {
+        b"0x" => (2, true, b'p'),
+        b"0b" | b"0o" => (2, false, 0),
+        _ => (0, false, b'e'),
+    };
+    let digit = |b: &&u8| if hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() };
+    let digits = |from: usize| from + bytes[from..].iter().take_while(digit).count();
+    let mut at = digits(start);
+    if at == start && start > 0 {
+        return 1;
     }
-    let digits = |from: usize| from + bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
-    let mut at = digits(0);
     if bytes.get(at) == Some(&b'.') {
         at = digits(at + 1);
     }
-    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+    if exponent != 0 && bytes.get(at).is_some_and(|b| b.to_ascii_lowercase() == exponent) {
         let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        let end = digits(at + 1 + sign);
-        if end > at + 1 + sign {
+        let from = at + 1 + sign;
+        let end = from + bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+        if end > from {
             at = end;
         }
     }
     at
+}
+
+/// A number as Go's `ParseFloat` reads it: decimal, or hexadecimal with a binary exponent.
+pub(super) fn parse_number(text: &str) -> Option<f64> {
+    let lower = text.to_ascii_lowercase();
+    let Some(hex) = lower.strip_prefix("0x") else { return text.parse().ok() };
+    let (mantissa, exponent) = hex.split_once('p')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut value = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let places = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
+    Some(value * 2f64.powi(exponent.checked_sub(places)?))
 }

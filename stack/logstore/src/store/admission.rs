@@ -99,7 +99,7 @@ impl<'a> Admission<'a> {
     }
 
     fn entry(&mut self, labels: &Labels, entry: PushEntry) -> Option<AcceptedEntry> {
-        let metadata = Labels::new(entry.metadata);
+        let metadata = Labels::with_empty(entry.metadata);
         let size = entry.line.len() + metadata.bytes();
         if let Err((reason, message)) = self.check(labels, entry.at, &entry.line, &metadata) {
             self.refuse(reason, 1, size, message);
@@ -127,7 +127,7 @@ impl<'a> Admission<'a> {
         }
         if line.len() > limits.max_line_size {
             let message = format!(
-                "max entry size '{}' bytes exceeded for stream '{labels}' while adding an entry with length '{}' bytes",
+                "Max entry size '{}' bytes exceeded for stream '{labels}' while adding an entry with length '{}' bytes",
                 limits.max_line_size,
                 line.len()
             );
@@ -136,7 +136,7 @@ impl<'a> Admission<'a> {
         if metadata.bytes() > limits.max_metadata_size {
             let message = format!(
                 "stream '{labels}' has structured metadata too large: '{}' bytes, limit: '{}' bytes. Please see \
-                 `limits_config.max_structured_metadata_size` or contact your Loki administrator to increase it",
+                 `limits_config.max_structured_metadata_size` or contact your Loki administrator to increase it.",
                 metadata.bytes(),
                 limits.max_metadata_size
             );
@@ -145,7 +145,7 @@ impl<'a> Admission<'a> {
         if metadata.len() > limits.max_metadata_count {
             let message = format!(
                 "stream '{labels}' has too many structured metadata labels: '{}', limit: '{}'. Please see \
-                 `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator to increase it",
+                 `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator to increase it.",
                 metadata.len(),
                 limits.max_metadata_count
             );
@@ -173,7 +173,7 @@ impl<'a> Admission<'a> {
     pub(super) fn too_many_streams(&mut self, stream: &Accepted, bytes: usize) {
         self.metrics.discard(Reason::StreamLimit, stream.entries.len(), bytes);
         let message = format!(
-            "maximum active stream limit exceeded when trying to create stream {}, reduce the number of active streams \
+            "Maximum active stream limit exceeded when trying to create stream {}, reduce the number of active streams \
              (reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be \
              increased, user: '{TENANT}'",
             stream.labels
@@ -231,7 +231,7 @@ fn ignored(labels: &Labels, failed: &[(Nanos, String)], total: usize) -> String 
 
 pub(super) fn rate_limited(limit: usize, lines: usize, bytes: usize) -> String {
     format!(
-        "ingestion rate limit exceeded for user {TENANT} (limit: {limit} bytes/sec) while attempting to ingest '{lines}' \
+        "Ingestion rate limit exceeded for user {TENANT} (limit: {limit} bytes/sec) while attempting to ingest '{lines}' \
          lines totaling '{bytes}' bytes, reduce log volume or contact your Loki administrator to see if the limit can be \
          increased"
     )

@@ -22,11 +22,10 @@ const SERVICE_LABELS: [&str; 13] = [
 ];
 
 /// The labels and fields that a level is taken from, in this order.
-const LEVEL_FIELDS: [&str; 9] =
-    ["level", "LEVEL", "Level", "severity", "SEVERITY", "Severity", "lvl", "LVL", "Lvl"];
+const LEVEL_FIELDS: [&str; 9] = ["level", "LEVEL", "Level", "severity", "SEVERITY", "Severity", "lvl", "LVL", "Lvl"];
 
 /// The label that a level is stored under.
-const LEVEL: &str = "detected_level";
+pub(super) const LEVEL: &str = "detected_level";
 
 /// Spellings of levels.
 const SPELLINGS: [(&str, &str); 11] = [
@@ -77,7 +76,7 @@ pub(super) fn with_level(stream: &Labels, metadata: Labels, line: &str) -> Label
     }
     let labelled = |labels: &Labels| LEVEL_FIELDS.iter().find_map(|name| labels.get(name).map(str::to_owned));
     let level = labelled(stream).or_else(|| labelled(&metadata)).unwrap_or_else(|| of_line(line).to_owned());
-    Labels::new(metadata.iter().chain([(LEVEL, level.as_str())]))
+    Labels::with_empty(metadata.iter().chain([(LEVEL, level.as_str())]))
 }
 
 fn of_line(line: &str) -> &'static str {
@@ -116,7 +115,8 @@ mod tests {
     #[test]
     fn levels_are_found_where_loki_finds_them() {
         let none = Labels::default();
-        let level = |stream: &Labels, line: &str| with_level(stream, Labels::default(), line).get(LEVEL).unwrap().to_owned();
+        let level =
+            |stream: &Labels, line: &str| with_level(stream, Labels::default(), line).get(LEVEL).unwrap().to_owned();
         for (line, expected) in [
             (r#"{"level":"WARN","msg":"x"}"#, "warn"),
             (r#"{"msg":"an error"}"#, "error"),

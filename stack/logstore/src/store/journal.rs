@@ -258,7 +258,7 @@ fn take_labels(rest: &mut &[u8]) -> Option<Labels> {
     for _ in 0..take(rest)? {
         pairs.push((take_text(rest)?, take_text(rest)?));
     }
-    Some(Labels::new(pairs))
+    Some(Labels::with_empty(pairs))
 }
 
 #[cfg(test)]
@@ -269,7 +269,7 @@ mod tests {
         let entries = lines.iter().enumerate().map(|(at, line)| AcceptedEntry {
             at: i64::try_from(at).unwrap(),
             line: (*line).to_owned(),
-            metadata: Labels::new([("trace", *line)]),
+            metadata: Labels::with_empty([("trace", *line)]),
         });
         Accepted { labels: Labels::new([("app", app)]), entries: entries.collect() }
     }
@@ -294,7 +294,7 @@ mod tests {
         let expected = [
             r#"{app="x"} a {trace="a"}"#,
             r#"{app="y"} b {trace="b"}"#,
-            r#"{app="y"}  {}"#,
+            r#"{app="y"}  {trace=""}"#,
             r#"{app="x"} c {trace="c"}"#,
         ];
         assert_eq!(replayed(folder.path()), expected);
@@ -313,7 +313,11 @@ mod tests {
             let file = path(folder.path(), 0);
             let mut bytes = fs::read(&file).unwrap();
             let place = usize::try_from(whole).unwrap() + damage.min(bytes.len() - usize::try_from(whole).unwrap() - 1);
-            if damage % 2 == 0 { bytes.truncate(place) } else { bytes[place] ^= 0x55 }
+            if damage % 2 == 0 {
+                bytes.truncate(place)
+            } else {
+                bytes[place] ^= 0x55
+            }
             fs::write(&file, bytes).unwrap();
             assert_eq!(replayed(folder.path()), [r#"{app="x"} first {trace="first"}"#], "damage at {damage}");
         }

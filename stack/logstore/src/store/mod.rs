@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use chunk::{Chunk, Entry};
+use tokio::sync::broadcast;
 
 use crate::clock::{self, Nanos};
 use crate::label::Labels;
@@ -26,6 +27,9 @@ use admission::Admission;
 use bucket::Bucket;
 use index::Index;
 use journal::Journal;
+
+/// How many pushes a slow tail may be behind before it loses some.
+const TAIL_BUFFER: usize = 256;
 
 /// A stream as it was pushed.
 #[derive(Clone, Debug, Default)]
@@ -78,8 +82,23 @@ pub(crate) struct AcceptedEntry {
 }
 
 impl AcceptedEntry {
+    /// The bytes that limits count: what was discovered is not the sender's.
     fn bytes(&self) -> usize {
-        self.line.len() + self.metadata.bytes()
+        let pushed = self.metadata.iter().filter(|(name, _)| *name != discovery::LEVEL);
+        self.line.len() + pushed.map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
+/// A push that was stored, for those who tail.
+#[derive(Clone, Debug)]
+pub struct Pushed(Vec<Accepted>);
+
+impl Pushed {
+    /// Stream, time, line and metadata of all entries.
+    pub fn entries(&self) -> impl Iterator<Item = (&Labels, Nanos, &str, &Labels)> {
+        self.0.iter().flat_map(|stream| {
+            stream.entries.iter().map(|entry| (&stream.labels, entry.at, entry.line.as_str(), &entry.metadata))
+        })
     }
 }
 
@@ -99,6 +118,7 @@ pub struct Store {
     metrics: Arc<Metrics>,
     writer: Mutex<Writer>,
     index: RwLock<Index>,
+    pushed: broadcast::Sender<Arc<Pushed>>,
 }
 
 /// What only one push at a time may use.
@@ -128,7 +148,8 @@ impl Store {
         index.publish(&metrics);
         let rate = Bucket::new(limits.ingestion_rate, limits.ingestion_burst, now);
         let writer = Mutex::new(Writer { rate, journal });
-        Ok(Self { writer, index: RwLock::new(index), metrics, options })
+        let (pushed, _) = broadcast::channel(TAIL_BUFFER);
+        Ok(Self { writer, index: RwLock::new(index), pushed, metrics, options })
     }
 
     /// The store's own numbers.
@@ -169,15 +190,26 @@ impl Store {
             let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
             index.plan(accepted, &mut admission, now)
         };
+        let told = (self.pushed.receiver_count() > 0).then(|| Arc::new(Pushed(plan.clone())));
         let segment = writer.log(&plan).map_err(PushError::Log)?;
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         index.apply(plan, &self.options.limits, now, segment, &self.metrics);
         index.publish(&self.metrics);
         let needed = index.oldest_segment();
         drop(index);
+        if let Some(pushed) = told {
+            // nobody may be listening any more
+            let _ = self.pushed.send(pushed);
+        }
         writer.tidy(needed, &self.metrics).map_err(PushError::Log)?;
         drop(writer);
         admission.result()
+    }
+
+    /// Tells of each push from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Pushed>> {
+        self.pushed.subscribe()
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {

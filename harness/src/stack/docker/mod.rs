@@ -1,0 +1,243 @@
+//! The container engine: what the stack asks of it, with every call bounded.
+//!
+//! Everything that is created carries the run's id as a label and is journalled by name before it exists; whatever the
+//! harness loses track of is found again by the label.
+
+mod container;
+mod image;
+mod network;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::query_parameters::{
+    ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
+};
+
+pub(super) use self::container::{Container, Mount, Plan, Writable};
+pub(super) use self::image::{Recipe, Resolved};
+pub(super) use self::network::Network;
+use super::session::Leftover;
+
+/// The label of everything a run creates; its value is the run's id.
+pub const RUN_LABEL: &str = "harness.run";
+/// The label of a container; its value is the component's name.
+pub const COMPONENT_LABEL: &str = "harness.component";
+
+/// For any one call.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// For containers that the engine is still creating for a harness that is gone.
+const LATECOMERS: Duration = Duration::from_secs(2);
+/// For finding out whether there is an engine at all.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
+
+/// Why the engine did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// It is not there, or does not let this user in.
+    #[error("reach the container engine: {0}; `harness doctor` says more, `--stack local` does without")]
+    Unreachable(String),
+    /// It refused.
+    #[error("{what}: {}", said(.source))]
+    Refused {
+        /// What it was asked for.
+        what: String,
+        /// Its answer.
+        source: bollard::errors::Error,
+    },
+    /// It did not answer in time.
+    #[error("{what}: the container engine did not answer within {within:?}")]
+    Hangs {
+        /// What it was asked for.
+        what: String,
+        /// The bound.
+        within: Duration,
+    },
+    /// An image cannot be had.
+    #[error("get image {image}: {reason}")]
+    Image {
+        /// The image.
+        image: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The engine's own words, without the wrapper.
+fn said(error: &bollard::errors::Error) -> String {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A container engine that answered.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    docker: Docker,
+    version: String,
+}
+
+impl Engine {
+    /// Connects to the engine of `DOCKER_HOST`, else of the default socket.
+    ///
+    /// # Errors
+    /// When none answers within 5 s.
+    pub async fn connect() -> Result<Self, EngineError> {
+        let reach = async {
+            let docker = Docker::connect_with_local_defaults()?.with_timeout(PATIENCE).negotiate_version().await?;
+            let version = docker.version().await?;
+            Ok::<_, bollard::errors::Error>((docker, version.version.unwrap_or_else(|| "unknown".to_owned())))
+        };
+        match tokio::time::timeout(FIRST_ANSWER, reach).await {
+            Ok(Ok((docker, version))) => Ok(Self { docker, version }),
+            Ok(Err(error)) => Err(EngineError::Unreachable(said(&error))),
+            Err(_) => Err(EngineError::Unreachable(format!("no answer within {FIRST_ANSWER:?}"))),
+        }
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Removes every container, network and volume with the run's label. Returns what was removed and what is left.
+    pub async fn clean(&self, run: &str) -> (Vec<String>, Vec<Leftover>) {
+        let mut done = Clean::default();
+        match self.containers(run).await {
+            Ok(names) => {
+                let removals = names.iter().map(|name| self.remove_container(name));
+                let results = futures_util::future::join_all(removals).await;
+                names.iter().zip(results).for_each(|(name, result)| done.note("container", name, result));
+            }
+            Err(error) => done.fail("containers", &error),
+        }
+        match self.networks(run).await {
+            Ok(names) => {
+                for name in names {
+                    let removed = self.docker.remove_network(&name);
+                    done.note("network", &name, bounded(&format!("remove network {name}"), removed).await);
+                }
+            }
+            Err(error) => done.fail("networks", &error),
+        }
+        match self.volumes(run).await {
+            Ok(names) => {
+                for name in names {
+                    let removed = self.docker.remove_volume(&name, None::<RemoveVolumeOptions>);
+                    done.note("volume", &name, bounded(&format!("remove volume {name}"), removed).await);
+                }
+            }
+            Err(error) => done.fail("volumes", &error),
+        }
+        (done.removed, done.left)
+    }
+
+    /// The ids of a run's containers, also of those that ended.
+    pub(super) async fn containers(&self, run: &str) -> Result<Vec<String>, EngineError> {
+        let options = ListContainersOptions { all: true, filters: Some(of_run(run)), ..Default::default() };
+        let found = bounded("list containers", self.docker.list_containers(Some(options))).await?;
+        Ok(found.into_iter().filter_map(|container| container.id).collect())
+    }
+
+    /// The ids of a run's networks.
+    pub(super) async fn networks(&self, run: &str) -> Result<Vec<String>, EngineError> {
+        let options = ListNetworksOptions { filters: Some(of_run(run)), ..Default::default() };
+        let found = bounded("list networks", self.docker.list_networks(Some(options))).await?;
+        Ok(found.into_iter().filter_map(|network| network.id).collect())
+    }
+
+    async fn volumes(&self, run: &str) -> Result<Vec<String>, EngineError> {
+        let options = ListVolumesOptions { filters: Some(of_run(run)), ..Default::default() };
+        let found = bounded("list volumes", self.docker.list_volumes(Some(options))).await?;
+        Ok(found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
+    }
+
+    /// Removes a container with its anonymous volumes, also a running or paused one.
+    async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        bounded(&format!("remove container {name}"), self.docker.remove_container(name, Some(options))).await
+    }
+}
+
+/// [`Engine::clean`] for those who have no runtime: the reaper, the sweep, a session's end. Blocks.
+pub(super) fn clean_blocking(run: &str) -> (Vec<String>, Vec<Leftover>) {
+    let clean = || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let engine = Engine::connect().await.map_err(|error| error.to_string())?;
+            let (mut removed, _) = engine.clean(run).await;
+            // what a killed harness had asked for may still come into being, and keep its network from going
+            tokio::time::sleep(LATECOMERS).await;
+            let (more, left) = engine.clean(run).await;
+            removed.extend(more);
+            Ok((removed, left))
+        })
+    };
+    // a thread of its own: the caller may be inside a runtime
+    let cleaned = std::thread::scope(|scope| scope.spawn(clean).join());
+    cleaned.unwrap_or_else(|_| Err("the clean-up itself failed".to_owned())).unwrap_or_else(|message: String| {
+        (Vec::new(), vec![Leftover { resource: format!("containers and networks of run {run}"), message }])
+    })
+}
+
+#[derive(Default)]
+struct Clean {
+    removed: Vec<String>,
+    left: Vec<Leftover>,
+}
+
+impl Clean {
+    fn note(&mut self, kind: &str, name: &str, result: Result<(), EngineError>) {
+        let resource = format!("{kind} {}", name.chars().take(24).collect::<String>());
+        match result {
+            Err(error) if !error.is_gone() => self.left.push(Leftover { resource, message: error.to_string() }),
+            _ => self.removed.push(resource),
+        }
+    }
+
+    fn fail(&mut self, kind: &str, error: &EngineError) {
+        self.left.push(Leftover { resource: kind.to_owned(), message: error.to_string() });
+    }
+}
+
+impl EngineError {
+    /// Whether the engine says that there is no such thing (any more).
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { source: bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }, .. }
+        )
+    }
+
+    /// Whether the engine says that it is done already, or being done.
+    fn is_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                source: bollard::errors::Error::DockerResponseServerError { status_code: 304 | 409, .. },
+                ..
+            }
+        )
+    }
+}
+
+fn of_run(run: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{RUN_LABEL}={run}")])])
+}
+
+/// One call with its bound.
+async fn bounded<T>(
+    what: &str,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, EngineError> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(EngineError::Refused { what: what.to_owned(), source }),
+        Err(_) => Err(EngineError::Hangs { what: what.to_owned(), within: PATIENCE }),
+    }
+}

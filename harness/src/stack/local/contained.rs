@@ -1,0 +1,177 @@
+//! The part of a running stack that is different in containers.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::chown;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Signal, getgid, getuid};
+
+use super::allocation::{CONFIG, DATA, Inside};
+use super::error::StartError;
+use super::running::Running;
+use super::supervisor::{Launch, Process};
+use crate::stack::docker::{Container, Engine, EngineError, Mount, Plan, Writable};
+use crate::stack::journal::Entry;
+use crate::stack::session::Leftover;
+
+/// For the engine to see a killed container's end.
+const END_WITHIN: Duration = Duration::from_secs(10);
+/// Whom containers run as when the harness is root.
+const NOBODY: u32 = 65534;
+
+/// What to do to a container's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    Pause,
+    Resume,
+}
+
+impl Running {
+    /// Creates the container, or takes the one that ended, and starts it.
+    pub(super) async fn spawn_container(
+        &self,
+        engine: &Engine,
+        name: &str,
+        launch: &Launch,
+    ) -> Result<Process, StartError> {
+        let failed = |source| StartError::Engine { component: name.to_owned(), source };
+        let container = match self.process(name).and_then(|process| process.container) {
+            Some(container) => container,
+            None => {
+                let plan = self.container_plan(name, launch)?;
+                self.session.record(&Entry::Container(plan.name.clone()))?;
+                engine.create(plan).await.map_err(failed)?
+            }
+        };
+        let logs = self.logs(name);
+        let from = logs.positions();
+        let spawn = |source| StartError::Spawn { component: name.to_owned(), program: launch.program.clone(), source };
+        let (stdout, stderr) = logs.open().map_err(spawn)?;
+        let copying = tokio::spawn(engine.follow(&container, stdout, stderr).await.map_err(failed)?);
+        let identity = engine.start(&container).await.map_err(failed)?;
+        let (engine, waited) = (engine.clone(), container.clone());
+        let end = async move {
+            let ended = engine.ended(&waited).await.0;
+            // its last lines are part of its end
+            let _ = tokio::time::timeout(END_WITHIN, copying).await;
+            ended
+        };
+        let process = Process::watched(identity, Some(container), from, end, self.unasked(name));
+        self.keep(name, &process);
+        Ok(process)
+    }
+
+    fn container_plan(&self, name: &str, launch: &Launch) -> Result<Plan, StartError> {
+        let allocation = &self.allocation;
+        let unknown = || StartError::Unknown(name.to_owned());
+        let contained = allocation.prepared.contained.get(name).ok_or_else(unknown)?;
+        let Inside { network, addresses } = allocation.inside().ok_or_else(unknown)?.clone();
+        let component = allocation.prepared.spec.components.get(name).ok_or_else(unknown)?;
+        let image = component.image.as_ref();
+        let user = image.and_then(|image| image.user.clone()).unwrap_or_else(own_user);
+        let data = launch.folder.join("data");
+        let refused = |source| StartError::Spawn { component: name.to_owned(), program: data.clone(), source };
+        hand_over(&data, &user).map_err(refused)?;
+        let mount = |from: &Path, to: &str, writable| Mount { from: from.to_path_buf(), to: to.to_owned(), writable };
+        let mut mounts = vec![mount(&data, DATA, Writable::Yes)];
+        if let Some((folder, _)) = allocation.config_mount(name) {
+            mounts.push(mount(&folder, CONFIG, Writable::No));
+        }
+        if let (Some(program), Some(at)) = (&contained.program, &contained.entrypoint) {
+            mounts.push(mount(program, at, Writable::No));
+        }
+        Ok(Plan {
+            name: format!("harness-{}-{name}", allocation.part.replace('/', "-")),
+            component: name.to_owned(),
+            run: self.session.run().to_owned(),
+            image: contained.image.clone(),
+            entrypoint: contained.entrypoint.clone(),
+            arguments: launch.arguments.clone(),
+            environment: launch.environment.clone().into_iter().collect(),
+            user,
+            address: addresses.get(name).copied().ok_or_else(unknown)?,
+            network,
+            ports: allocation.published(name),
+            mounts,
+            limits: component.limits,
+        })
+    }
+
+    /// Removes what the scenario has in the engine, once every container has ended.
+    pub(super) async fn remove_network(&self, started: &BTreeMap<String, Process>) -> Vec<Leftover> {
+        let (Some(engine), Some(inside)) = (self.allocation.prepared.engine(), self.allocation.inside()) else {
+            return Vec::new();
+        };
+        let left = |resource: String, error: &EngineError| Leftover { resource, message: error.to_string() };
+        let mut leftovers = Vec::new();
+        for container in started.values().filter_map(|process| process.container.as_ref()) {
+            if let Err(error) = engine.remove(container).await {
+                leftovers.push(left(format!("container {}", container.name), &error));
+            }
+        }
+        if let Err(error) = engine.remove_network(&inside.network.name).await {
+            leftovers.push(left(format!("network {}", inside.network.name), &error));
+        }
+        leftovers
+    }
+}
+
+/// The harness's own user, or nobody when that is root.
+fn own_user() -> String {
+    let (user, group) = (getuid(), getgid());
+    if user.is_root() { format!("{NOBODY}:{NOBODY}") } else { format!("{}:{}", user.as_raw(), group.as_raw()) }
+}
+
+/// Gives a data folder to the user a container runs as; only root can, and only root needs to.
+fn hand_over(data: &Path, user: &str) -> io::Result<()> {
+    if !getuid().is_root() {
+        return Ok(());
+    }
+    let (user, group) = user.split_once(':').unwrap_or((user, user));
+    chown(data, user.parse().ok(), group.parse().ok())
+}
+
+/// Pauses or resumes from where nothing can be awaited.
+pub(super) fn freeze(engine: &Engine, container: &Container, process: &Process, halt: Halt) -> io::Result<()> {
+    let call = async {
+        match halt {
+            Halt::Pause => engine.pause(container).await,
+            Halt::Resume => engine.resume(container).await,
+        }
+    };
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(call)).map_err(io::Error::other)?;
+    process.set_frozen(halt == Halt::Pause);
+    Ok(())
+}
+
+/// Resumes it if need be, asks it to end, and after `grace` kills it.
+pub(super) async fn end_container(
+    engine: &Engine,
+    container: &Container,
+    process: &Process,
+    first: Signal,
+    grace: Duration,
+) -> Vec<Leftover> {
+    if process.is_frozen() {
+        // a refusal shows below
+        let _ = engine.resume(container).await;
+        process.set_frozen(false);
+    }
+    if first != Signal::KILL && process.status().is_none() {
+        let _ = engine.kill(container, "SIGTERM").await;
+        let _ = tokio::time::timeout(grace, process.end()).await;
+    }
+    if process.status().is_some() {
+        return Vec::new();
+    }
+    let killed = engine.kill(container, "SIGKILL").await;
+    match tokio::time::timeout(END_WITHIN, process.end()).await {
+        Ok(_) => Vec::new(),
+        Err(_) => {
+            let message = killed.err().map_or_else(|| "does not end".to_owned(), |error| error.to_string());
+            vec![Leftover { resource: format!("container {}", container.name), message }]
+        }
+    }
+}
