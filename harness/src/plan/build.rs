@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{bound, reach};
 use super::timeline::{FaultStep, Schedule};
+use super::{bound, reach};
 use crate::condition::Condition;
 use crate::expect::{
-    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric, Mode, Notification,
-    Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
+    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric,
+    Mode, Notification, Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
 };
 use crate::fault::{Fault, Misbehaviour, ProcessAction};
 use crate::load;
@@ -47,6 +47,29 @@ pub struct Plan {
     pub reach: Duration,
     /// The longest time after a fault's end until the last page of its alerts may come.
     pub echo: Duration,
+}
+
+impl Plan {
+    /// The plan of a stack that is only kept running.
+    #[must_use]
+    pub fn without_scenario(name: &str, stack: PathBuf, scale: f64) -> Self {
+        let schedule = Schedule { baseline: Duration::ZERO, recovery: Duration::ZERO, faults: Vec::new() };
+        Self {
+            name: name.to_owned(),
+            summary: String::new(),
+            tags: Vec::new(),
+            file: String::new(),
+            stack,
+            requires: Vec::new(),
+            scale,
+            schedule,
+            faults: Vec::new(),
+            loads: Vec::new(),
+            expectations: Vec::new(),
+            reach: Duration::ZERO,
+            echo: Duration::ZERO,
+        }
+    }
 }
 
 /// A load, ready but for the address it goes to and the seeds it draws from.
@@ -450,7 +473,11 @@ impl Builder<'_> {
                 errors: None,
                 achieved: Some(achieved),
             };
-            step(format!("sent-{}", load.name), format!("load {} is sent as planned", load.name), Expectation::Load(what))
+            step(
+                format!("sent-{}", load.name),
+                format!("load {} is sent as planned", load.name),
+                Expectation::Load(what),
+            )
         }));
         implicit
     }
@@ -649,21 +676,23 @@ fn short(query: &str) -> String {
     if line.chars().count() <= 60 { line } else { line.chars().take(57).chain("…".chars()).collect() }
 }
 
-/// How long after a fault's end its pages may still come: the longest promise or computed ceiling.
+/// How long after a fault's end its pages may still come: the longest promise or computed ceiling. Generous, because it costs
+/// time only while a page is missing.
 fn echo(steps: &[Step]) -> Duration {
-    steps
-        .iter()
-        .filter(|step| matches!(step.during, During::All(_) | During::Any(_)))
-        .map(|step| match &step.what {
-            Expectation::Alert(alert) => {
-                let computed = alert.bound.as_ref().map_or(Duration::ZERO, |bound| bound.resolved.ceiling);
-                alert.resolves_within.unwrap_or_default().max(computed)
-            }
-            Expectation::Notification(it) if it.resolved == Resolved::Required => {
-                it.bound.as_ref().map_or(Duration::ZERO, |bound| bound.resolved.ceiling + bound.resolved_delivery.ceiling)
-            }
-            _ => Duration::ZERO,
-        })
-        .max()
-        .unwrap_or_default()
+    let of = |step: &Step| match &step.what {
+        Expectation::Alert(alert) => {
+            let bound = alert.bound.clone().unwrap_or_default();
+            let promised = alert.resolves_within.unwrap_or_default().max(alert.fires_within.unwrap_or_default());
+            promised.max(bound.resolved.ceiling).max(bound.firing.ceiling)
+        }
+        Expectation::Notification(it) => {
+            let bound = it.bound.clone().unwrap_or_default();
+            let told = bound.firing.ceiling + bound.delivery.ceiling;
+            let ended = bound.resolved.ceiling + bound.resolved_delivery.ceiling;
+            it.within.unwrap_or_default().max(told).max(ended)
+        }
+        _ => Duration::ZERO,
+    };
+    let in_faults = steps.iter().filter(|step| matches!(step.during, During::All(_) | During::Any(_)));
+    in_faults.map(of).max().unwrap_or_default()
 }

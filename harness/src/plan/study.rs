@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::{self, Plan};
-use super::surround::surroundings;
 use super::scale::render::{Addresses, Receivers, RenderRequest, render};
 use super::scale::{ConfigPaths, ConfigSet, Scale, read};
+use super::surround::surroundings;
 use crate::scenario::{self, Code, Diagnostic, Loaded, Severity, has_errors};
 use crate::source::Location;
 use crate::stack::spec::{Role, Spec, SpecError};
@@ -27,6 +27,31 @@ pub struct Studied {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// A stack without a scenario.
+#[derive(Clone)]
+pub struct Stack {
+    /// What runs.
+    pub spec: Arc<Spec>,
+    /// The configuration, as written.
+    pub config: Arc<ConfigSet>,
+    /// Production seconds per real second.
+    pub scale: Scale,
+}
+
+/// Reads a stack file and the configuration it names.
+///
+/// # Errors
+/// Everything that is wrong, each with its place.
+pub fn stack(file: &Path, time_scale: f64) -> Result<Stack, Vec<Diagnostic>> {
+    let location = || Location { file: file.display().to_string(), line: 1, column: 1 };
+    let wrong = |message: String| vec![diagnostic(Code::Stack, location(), message, None)];
+    let scale = Scale::new(time_scale).map_err(|error| wrong(error.to_string()))?;
+    let spec = Spec::load(file).map_err(|error| stack_problems(file, &error))?;
+    let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
+    scaled(&config, scale).map_err(wrong)?;
+    Ok(Stack { spec: Arc::new(spec), config: Arc::new(config), scale })
+}
+
 /// What the command line says over the scenario.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Overrides {
@@ -42,10 +67,14 @@ pub fn study(file: &Path, overrides: Overrides) -> Result<Studied, Vec<Diagnosti
     let loaded = scenario::load(file)?;
     let at = |message: String, help: &str| vec![whole_file(&loaded, message, help)];
     let stack = stack_file(file, &loaded).ok_or_else(|| {
-        at("no stack file: there is no stack/stack.toml beside the scenario or above it".to_owned(), "name it: [stack] file = \"…\"")
+        at(
+            "no stack file: there is no stack/stack.toml beside the scenario or above it".to_owned(),
+            "name it: [stack] file = \"…\"",
+        )
     })?;
     let factor = overrides.time_scale.unwrap_or_else(|| loaded.scenario.time_scale());
-    let scale = Scale::new(factor).map_err(|error| at(error.to_string(), "give a factor such as 60, or 1 for real time"))?;
+    let scale =
+        Scale::new(factor).map_err(|error| at(error.to_string(), "give a factor such as 60, or 1 for real time"))?;
     let spec = Spec::load(&stack).map_err(|error| stack_problems(&stack, &error))?;
     let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
     let scaled = scaled(&config, scale).map_err(|message| at(message, "choose another --time-scale"))?;
@@ -57,7 +86,13 @@ pub fn study(file: &Path, overrides: Overrides) -> Result<Studied, Vec<Diagnosti
     let plan = build::build(&loaded, &config, &scaled, stack, scale).map_err(|refused| {
         refused.into_iter().map(|it| diagnostic(Code::Unsupported, it.location, it.message, None)).collect::<Vec<_>>()
     })?;
-    Ok(Studied { plan: Arc::new(plan), config: Arc::new(config), scaled: Arc::new(scaled), spec: Arc::new(spec), warnings: found })
+    Ok(Studied {
+        plan: Arc::new(plan),
+        config: Arc::new(config),
+        scaled: Arc::new(scaled),
+        spec: Arc::new(spec),
+        warnings: found,
+    })
 }
 
 /// The stack file a scenario names, else the nearest `stack/stack.toml` beside it or above it.

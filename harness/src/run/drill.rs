@@ -28,6 +28,7 @@ use crate::load::{self, Second};
 use crate::outcome::{Evidence, Outcome, Reason};
 use crate::plan::build::{During, Plan, Step};
 use crate::plan::scale::ConfigSet;
+use crate::telemetry::prometheus::OwnCounters;
 use crate::verdict::{self, Judgement};
 
 /// How often the loop looks whether it may judge.
@@ -199,7 +200,10 @@ impl Floor {
     async fn take(&mut self, input: Input) -> Vec<Action> {
         match input {
             Input::Told(message) => return self.told(message),
-            Input::Lit(Ok(first)) => return self.lit(first),
+            Input::Lit(Ok(first)) => {
+                self.count().await;
+                return self.lit(first);
+            }
             Input::Lit(Err(broken)) => {
                 self.unreachable_because = Some((broken.reason, "the stack was not ready, so nothing was tried"));
                 tell_broken(self.sink(), broken);
@@ -313,6 +317,30 @@ impl Floor {
                 reachable,
                 message: error.unwrap_or_default(),
             });
+        }
+    }
+
+    /// Asks Prometheus what it has evaluated and missed by its own account.
+    async fn count(&mut self) {
+        let at = self.sink().now();
+        if let Ok(metrics) = self.built.clients.prometheus.own_metrics().await {
+            self.record.counted(OwnCounters::of(&metrics), at);
+        }
+    }
+
+    /// Completes the alert history from what Prometheus stored.
+    async fn complete(&mut self) {
+        self.count().await;
+        let Some(begun) = self.times.load_started else { return };
+        let until = self.sink().now();
+        let prometheus = self.built.clients.prometheus.clone();
+        let range = |metric: &str| format!("{metric}[{}ms]", until.since(begun).as_millis());
+        let alerts = prometheus.range_raw(&range("ALERTS"), until).await;
+        let for_state = prometheus.range_raw(&range("ALERTS_FOR_STATE"), until).await;
+        if let (Ok(alerts), Ok(for_state)) = (alerts, for_state) {
+            for (at, event) in self.record.series(&alerts.value, &for_state.value) {
+                self.sink().tell_at(at, event);
+            }
         }
     }
 
@@ -566,6 +594,9 @@ impl Floor {
 
     async fn judge_rest(&mut self) {
         let plan = Arc::clone(&self.drill.plan);
+        if self.unreachable_because.is_none() {
+            self.complete().await;
+        }
         let settled = self.sink().now();
         for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>() {
             let outcome = match self.times.window(&step.during, plan.echo) {
@@ -603,7 +634,8 @@ impl Floor {
         self.stop.cancel();
         if self.interrupted {
             let plan = Arc::clone(&self.drill.plan);
-            for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>() {
+            for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>()
+            {
                 let evidence = Evidence::new("the run was ended before this was judged");
                 self.tell_outcome(step, Outcome::Skipped(Reason::Interrupted, evidence));
             }
