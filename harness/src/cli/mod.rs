@@ -1,12 +1,16 @@
 //! Arguments in, calls out: one file for each subcommand, no logic worth a unit test. Results go to stdout, progress and
 //! messages to stderr.
 
+mod doctor;
+mod explain;
 mod find;
 mod lint;
 mod list;
+mod new;
 mod report;
 mod schema;
 mod signal;
+mod stack;
 mod sweep;
 mod validate;
 
@@ -38,14 +42,28 @@ enum Command {
     Validate(validate::Options),
     /// Checks scenarios and what they refer to, without starting anything.
     Lint(lint::Options),
+    /// Shows a scenario's plan on a time axis, with what the configuration allows.
+    Explain(explain::Options),
     /// Lists the scenarios.
     List(list::Options),
+    /// Writes a scenario to start from.
+    New(new::Options),
+    /// Keeps a stack running for people.
+    #[command(subcommand)]
+    Stack(stack::Options),
+    /// Says what this machine has, what each missing thing costs, and how to get it.
+    Doctor(doctor::Options),
     /// Renders a run's report again from its event log.
     Report(report::Options),
     /// Removes what dead runs left behind; never touches a live one.
     Sweep(sweep::Options),
     /// Prints the JSON schema of scenarios.
     Schema,
+    /// Prints completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// The embedded log store, as a component of a stack without Loki; started by the harness itself.
     #[command(hide = true)]
     Logstore(logstore::Options),
@@ -82,10 +100,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Validate(options) => validate::run(&options),
         Command::Lint(options) => lint::run(&options),
+        Command::Explain(options) => explain::run(&options),
         Command::List(options) => list::run(&options),
+        Command::New(options) => new::run(&options),
+        Command::Stack(options) => stack::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Sweep(options) => sweep::run(&options),
         Command::Schema => schema::run(),
+        Command::Completions { shell } => {
+            let mut command = <Arguments as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "harness", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Logstore(options) => serve_logs(options),
         Command::Reaper { journal } => Ok(crate::stack::reaper::main(&journal)),
     }

@@ -212,7 +212,7 @@ fn judge_instance(
     {
         return Outcome::Inconclusive(Reason::Timing, Evidence { summary, ..evidence });
     }
-    let end = resolved.map_or_else(String::new, |at| format!(", resolved {} after its end", time.from(window.end, at)));
+    let end = resolved.map_or_else(String::new, |at| format!(", resolved {}", time.around_end(window.end, at)));
     let summary = format!("fired {} after the fault{end}", time.from(window.effective, fired));
     Outcome::Passed(Evidence { summary, ..evidence })
 }

@@ -26,6 +26,25 @@ impl Coverage {
         Self { interval, at, restarts: Vec::new() }
     }
 
+    /// Closes the holes of a stretch for which the server itself states that it missed nothing.
+    pub fn fill(&mut self, from: Stamp, to: Stamp) {
+        if self.interval.is_zero() {
+            return;
+        }
+        let mut stated = Vec::new();
+        let mut last = from;
+        for at in self.at.iter().copied().filter(|at| *at >= from && *at <= to).chain([to]) {
+            while at.since(last) > self.interval * 3 / 2 {
+                last = last + self.interval;
+                stated.push(last);
+            }
+            last = at;
+        }
+        self.at.extend(stated);
+        self.at.sort_unstable();
+        self.at.dedup();
+    }
+
     /// How many there were in a window.
     #[must_use]
     pub fn count(&self, start: Stamp, end: Stamp) -> usize {
@@ -71,6 +90,16 @@ impl ScaledTime {
     #[must_use]
     pub fn length(self, real: Duration) -> String {
         show_duration(real.as_secs_f64() * self.scale)
+    }
+
+    /// When something came, seen from a fault's end: `3m after its end`, `20s before its end was proved`.
+    #[must_use]
+    pub fn around_end(self, end: Stamp, at: Stamp) -> String {
+        if at >= end {
+            format!("{} after its end", self.length(at.since(end)))
+        } else {
+            format!("{} before its end was proved", self.length(end.since(at)))
+        }
     }
 
     /// The time from `origin` to `at` as production time, signed.
@@ -133,6 +162,16 @@ mod tests {
         ] {
             assert_eq!(show_duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn a_stretch_the_server_vouches_for_has_no_holes_and_nothing_beyond_it_is_touched() {
+        let second = |n: i64| Stamp(n * 1_000_000);
+        let mut coverage = Coverage::new(Duration::from_secs(1), [1, 2, 8, 9, 20].map(second).to_vec());
+        coverage.fill(second(1), second(9));
+        assert_eq!(coverage.gap(second(1), second(9)), None);
+        assert_eq!(coverage.count(second(1), second(9)), 9);
+        assert!(coverage.gap(second(9), second(20)).is_some());
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub fn judge(
         return Outcome::Inconclusive(Reason::Timing, Evidence { summary, ..evidence });
     }
     let resolved = told.map_or_else(String::new, |it| {
-        format!("; told it was over {} after the fault's end", time.from(window.end, it.received))
+        format!("; told it was over {}", time.around_end(window.end, it.received))
     });
     let summary = format!(
         "{} got it by {} {} after the fault{resolved}",

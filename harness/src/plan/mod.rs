@@ -3,6 +3,7 @@
 
 pub mod bound;
 pub mod build;
+pub mod explain;
 pub mod finding;
 pub mod reach;
 pub mod scale;

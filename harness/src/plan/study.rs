@@ -27,6 +27,31 @@ pub struct Studied {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// A stack without a scenario.
+#[derive(Clone)]
+pub struct Stack {
+    /// What runs.
+    pub spec: Arc<Spec>,
+    /// The configuration, as written.
+    pub config: Arc<ConfigSet>,
+    /// Production seconds per real second.
+    pub scale: Scale,
+}
+
+/// Reads a stack file and the configuration it names.
+///
+/// # Errors
+/// Everything that is wrong, each with its place.
+pub fn stack(file: &Path, time_scale: f64) -> Result<Stack, Vec<Diagnostic>> {
+    let location = || Location { file: file.display().to_string(), line: 1, column: 1 };
+    let wrong = |message: String| vec![diagnostic(Code::Stack, location(), message, None)];
+    let scale = Scale::new(time_scale).map_err(|error| wrong(error.to_string()))?;
+    let spec = Spec::load(file).map_err(|error| stack_problems(file, &error))?;
+    let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
+    scaled(&config, scale).map_err(wrong)?;
+    Ok(Stack { spec: Arc::new(spec), config: Arc::new(config), scale })
+}
+
 /// What the command line says over the scenario.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Overrides {

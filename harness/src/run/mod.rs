@@ -5,6 +5,7 @@ pub mod count;
 pub mod drill;
 pub mod gate;
 pub mod gather;
+pub mod hold;
 pub mod observe;
 pub mod record;
 pub mod seed;

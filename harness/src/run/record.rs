@@ -12,7 +12,7 @@ use crate::expect::notification::{Delivery, Mail, Sighting, Tells};
 use crate::inbox::{Message, Status};
 use crate::telemetry::alertmanager::{Deliveries, ReceivedAlert};
 use crate::telemetry::history::{self, AlertHistory, RuleKey};
-use crate::telemetry::prometheus::{Group, Health, RuleKind};
+use crate::telemetry::prometheus::{Group, Health, OwnCounters, RuleKind, Series};
 
 /// Everything observed so far.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Record {
     deliveries: Vec<Delivery>,
     sightings: Vec<Sighting>,
     failures: Vec<(String, String, u64)>,
+    begun: Option<(Stamp, OwnCounters)>,
+    proven: BTreeMap<String, (Stamp, Stamp)>,
     health: BTreeMap<RuleKey, (Health, String)>,
 }
 
@@ -58,6 +60,35 @@ impl Record {
                 self.sightings.push(sighting);
             }
         }
+    }
+
+    /// Takes in Prometheus's own counters. The first time they are kept; each later time, every rule group that has missed no
+    /// evaluation since the first is proven to have been evaluated all the time, also where no poll saw it (T26).
+    pub fn counted(&mut self, counters: OwnCounters, at: Stamp) {
+        let Some((begun, before)) = &self.begun else {
+            self.begun = Some((at, counters));
+            return;
+        };
+        let (begun, before) = (*begun, before.clone());
+        for (key, _) in self.alerts.rules() {
+            let group = format!("{};{}", key.file, key.group);
+            let interval = self.alerts.interval(key).unwrap_or_default().as_secs_f64();
+            let grown = |of: &BTreeMap<String, f64>, since: &BTreeMap<String, f64>| Some(of.get(&group)? - since.get(&group)?);
+            let missed = grown(&counters.iterations_missed, &before.iterations_missed);
+            let due = grown(&counters.iterations, &before.iterations);
+            let expected = at.since(begun).as_secs_f64() / interval;
+            if missed == Some(0.0) && due.is_some_and(|due| due >= expected - 2.0) {
+                self.proven.insert(group, (begun, at));
+            } else {
+                self.proven.remove(&group);
+            }
+        }
+    }
+
+    /// Takes in the raw samples of `ALERTS` and `ALERTS_FOR_STATE`: what fired and ended between two polls (T25).
+    pub fn series(&mut self, alerts: &[Series], for_state: &[Series]) -> Vec<(Stamp, EventKind)> {
+        let found = self.alerts.merge_series(alerts, for_state);
+        found.into_iter().map(|change| (change.evaluated, alert_changed(change))).collect()
     }
 
     /// Takes in Alertmanager's own counts of deliveries.
@@ -184,9 +215,13 @@ impl Record {
 
     fn coverage(&self, keys: &[&RuleKey]) -> Coverage {
         let Some(key) = keys.first() else { return Coverage::default() };
-        let at = self.alerts.evaluations(key, EVER.0, EVER.1).into_iter().map(|(at, _)| at).collect();
+        let seen: Vec<Stamp> = self.alerts.evaluations(key, EVER.0, EVER.1).into_iter().map(|(at, _)| at).collect();
         let interval = self.alerts.interval(key).unwrap_or_default();
-        Coverage { restarts: self.alerts.restarts(), ..Coverage::new(interval, at) }
+        let mut coverage = Coverage::new(interval, seen);
+        if let Some((from, to)) = self.proven.get(&format!("{};{}", key.file, key.group)) {
+            coverage.fill(*from, *to);
+        }
+        Coverage { restarts: self.alerts.restarts(), ..coverage }
     }
 
     /// The histories of all alerting rules, by name.

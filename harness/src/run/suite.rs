@@ -23,6 +23,7 @@ use crate::plan::study::Studied;
 use crate::stack::local::{Build, PrepareError, Prepared, Wanted};
 use crate::stack::notice::{Fact, Notice, Notices};
 use crate::stack::place::Places;
+use crate::stack::provider::Provider;
 use crate::stack::reaper::Program;
 use crate::stack::session::Session;
 use crate::stack::spec::Spec;
@@ -32,6 +33,8 @@ use crate::stack::sweep::{self, Swept};
 pub struct Suite {
     /// The scenarios, in order.
     pub scenarios: Vec<Studied>,
+    /// What runs the components.
+    pub provider: Provider,
     /// How many at the same time.
     pub jobs: usize,
     /// Where `reports/<run-id>` is made.
@@ -98,7 +101,7 @@ impl Suite {
             run: run.to_owned(),
             harness: env!("CARGO_PKG_VERSION").to_owned(),
             time_scale: self.scenarios.first().map_or(1.0, |first| first.plan.scale),
-            provider: "local".to_owned(),
+            provider: self.provider.name().to_owned(),
             machine: machine(),
             scenarios: self.scenarios.iter().map(|it| it.plan.name.clone()).collect(),
         });
@@ -188,7 +191,7 @@ impl Suite {
                 places: self.places.clone(),
             };
             let one = tokio::select! {
-                one = Prepared::new(spec, session, &wanted, notices) => one,
+                one = self.provider.prepare(spec, session, &wanted, notices) => one,
                 () = cancel.cancelled() => break,
             };
             prepared.insert(file, one.map(Arc::new).map_err(|error| explain(&error)));
@@ -245,7 +248,7 @@ async fn sweep_first(places: &Places) -> Swept {
 }
 
 /// Turns the stack's notices into events until every sender is gone.
-fn hear(sink: &Sink) -> (Notices, tokio::task::JoinHandle<()>) {
+pub(super) fn hear(sink: &Sink) -> (Notices, tokio::task::JoinHandle<()>) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<Notice>();
     let sink = sink.clone();
     let listener = tokio::spawn(async move {
@@ -289,7 +292,7 @@ pub fn run_id() -> String {
     format!("{}-{letters}", now.strftime("%Y%m%d-%H%M%S"))
 }
 
-fn make_folder(reports: &Path, run: &str) -> Result<PathBuf, SuiteError> {
+pub(super) fn make_folder(reports: &Path, run: &str) -> Result<PathBuf, SuiteError> {
     let folder = reports.join(run);
     let failed = |source| SuiteError::Folder { path: folder.clone(), source };
     std::fs::create_dir_all(reports).map_err(failed)?;
