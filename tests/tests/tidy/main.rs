@@ -15,9 +15,6 @@ const BANNED_NAMES: [&str; 8] = ["utils", "util", "helpers", "helper", "common",
 /// A file is read from top to bottom; beyond this many lines of product code nobody does.
 const LONGEST_FILE: usize = 400;
 
-/// Files that are longer still; each is to be split along its parts, and its line here goes with the split.
-const TO_BE_SPLIT: [&str; 2] = ["harness/src/plan/build.rs", "harness/src/run/drill.rs"];
-
 /// Modules that decide and never wait, so that their tests need no runtime.
 const SYNCHRONOUS: [&str; 9] = [
     "harness/src/condition.rs",
@@ -87,10 +84,7 @@ fn no_file_is_too_long_to_be_read() {
         let product = source.lines().iter().filter(|line| line.part == Part::Product).count();
         (&source.path, product)
     });
-    let (long, short): (Vec<_>, Vec<_>) = lengths.partition(|(_, length)| *length >= LONGEST_FILE);
-    let split = short.iter().filter(|(path, _)| TO_BE_SPLIT.contains(&path.as_str()));
-    assert_none(split.map(|(path, _)| (*path).clone()), "files that were split: remove them from TO_BE_SPLIT");
-    let long = long.into_iter().filter(|(path, _)| !TO_BE_SPLIT.contains(&path.as_str()));
+    let long = lengths.filter(|(_, length)| *length >= LONGEST_FILE);
     let long = long.map(|(path, length)| format!("{path}: {length} lines without tests"));
     assert_none(long, &format!("files of {LONGEST_FILE} lines or more"));
 }
@@ -221,4 +215,24 @@ fn the_service_and_the_log_store_know_nothing_of_the_harness() {
     }
     let harness = read("harness/Cargo.toml");
     assert!(!harness.lines().any(|line| line.starts_with("inventory-service")), "the harness depends on its subject");
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let mut unused = Vec::new();
+    for member in ["harness", "inventory-service", "stack/logstore"] {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        let inside = format!("{member}/");
+        let here: Vec<&Source> = sources().iter().filter(|source| source.path.starts_with(&inside)).collect();
+        let sections = manifest.split("\n[").filter(|section| section.contains("dependencies]"));
+        let names =
+            sections.flat_map(|section| section.lines().skip(1)).filter_map(|line| line.split(['.', ' ', '=']).next());
+        for name in names.filter(|name| name.starts_with(char::is_alphabetic)) {
+            let krate = name.replace('-', "_");
+            if !here.iter().any(|source| has_word(&source.code, &krate)) {
+                unused.push(format!("{member}/Cargo.toml: {name}"));
+            }
+        }
+    }
+    assert_none(unused, "dependencies that no source names");
 }

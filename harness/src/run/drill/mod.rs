@@ -12,6 +12,13 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Stamp;
+use crate::event::{EventKind, Phase, Verdict};
+use crate::expect::look::ScaledTime;
+use crate::load::{self, Second};
+use crate::outcome::{Evidence, Outcome, Reason};
+use crate::plan::build::Plan;
+use crate::plan::scale::ConfigSet;
 use crate::run::actuate::{Flow, Injected};
 use crate::run::count::Base;
 use crate::run::observe::{self, Seen};
@@ -21,13 +28,6 @@ use crate::run::sink::Sink;
 use crate::run::stage::{self, Broken, Built, Place};
 use crate::run::timeline::{Action, Message, Timeline};
 use crate::run::windows::{FaultTimes, Times};
-use crate::clock::Stamp;
-use crate::event::{EventKind, Phase, Verdict};
-use crate::expect::look::ScaledTime;
-use crate::load::{self, Second};
-use crate::outcome::{Evidence, Outcome, Reason};
-use crate::plan::build::Plan;
-use crate::plan::scale::ConfigSet;
 use crate::telemetry::prometheus::OwnCounters;
 use crate::verdict::{self, Judgement};
 
