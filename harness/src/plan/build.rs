@@ -244,6 +244,9 @@ impl Builder<'_> {
                 None => Fault::Process { action, target: name.clone() },
             }
         };
+        if let Some(fault) = on_receiver(inject) {
+            return Ok(fault);
+        }
         if let Some(call) = inject.switch() {
             let target = call.target.map_or_else(String::new, |target| target.get().clone());
             return Ok(Fault::Switch { target, name: call.name.to_owned(), parameters: call.values });
@@ -537,6 +540,17 @@ impl Builder<'_> {
             None => Err(self.refuse(&written.name, "a load has exactly one of `open`, `closed` and `stages`")),
         }
     }
+}
+
+/// `errors` and `slow` on `receiver:<name>` are the inbox's own misbehaviour, no switch of a component.
+fn on_receiver(inject: &Injection) -> Option<Fault> {
+    let name = inject.target()?.strip_prefix("receiver:")?.to_owned();
+    let misbehaviour = match inject {
+        Injection::Errors(it) => Misbehaviour::Status(it.status.unwrap_or(500)),
+        Injection::Slow(it) => Misbehaviour::Slow(it.add.0),
+        _ => return None,
+    };
+    Some(Fault::Receiver { name, misbehaviour })
 }
 
 fn request_template(index: usize, written: &model::Request, seeds: &mut Vec<SeedUse>) -> load::RequestTemplate {
