@@ -64,7 +64,8 @@ impl Condition {
     pub fn parse(text: &str) -> Result<Self, ConditionError> {
         let trimmed = text.trim();
         let (operator, rest) = split_operator(trimmed).ok_or(ConditionError::NoOperator)?;
-        let (bound, unit) = parse_bound(rest.trim()).ok_or_else(|| ConditionError::NotANumber(rest.trim().to_owned()))?;
+        let (bound, unit) =
+            parse_bound(rest.trim()).ok_or_else(|| ConditionError::NotANumber(rest.trim().to_owned()))?;
         Ok(Self { operator, bound, unit, text: trimmed.to_owned() })
     }
 
@@ -111,7 +112,8 @@ fn split_operator(text: &str) -> Option<(Operator, &str)> {
 }
 
 fn parse_bound(text: &str) -> Option<(f64, Unit)> {
-    const SECONDS: [(&str, f64); 6] = [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    const SECONDS: [(&str, f64); 6] =
+        [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let finite = |number: &str| number.trim().parse::<f64>().ok().filter(|value| value.is_finite());
     if let Some(number) = text.strip_suffix('%') {
         return finite(number).map(|value| (value / 100.0, Unit::Percent));

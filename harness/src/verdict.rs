@@ -45,11 +45,25 @@ pub fn of_run(events: &[Event]) -> (Vec<(String, Judgement)>, u8) {
         EventKind::RunStarted { scenarios, .. } => Some(scenarios.clone()),
         _ => None,
     });
-    let judged: Vec<(String, Judgement)> =
-        names.unwrap_or_default().into_iter().map(|name| (name.clone(), of_scenario(&name, events))).collect();
+    let judged: Vec<(String, Judgement)> = names
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| {
+            let judgement = of_scenario(&name, events);
+            let complete = is_complete(&name, events) || judgement.verdict != Verdict::Pass;
+            let cut = Judgement { verdict: Verdict::Interrupted, reasons: vec![Reason::Interrupted] };
+            (name, if complete { judgement } else { cut })
+        })
+        .collect();
     let verdicts: Vec<Verdict> = judged.iter().map(|(_, judgement)| judgement.verdict).collect();
     let code = exit_code::of_suite(&verdicts);
     (judged, code)
+}
+
+/// Whether the scenario's last event was written; without it, nobody knows that everything was undone.
+fn is_complete(name: &str, events: &[Event]) -> bool {
+    let finished = |event: &&Event| matches!(event.what, EventKind::ScenarioFinished { .. });
+    events.iter().filter(finished).any(|event| event.scenario.as_deref() == Some(name))
 }
 
 impl Tally {

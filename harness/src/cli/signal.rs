@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 use super::complain;
 
 pub(super) async fn listen(cancel: CancellationToken) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         complain("warning: signals cannot be caught here; a kill is cleaned up by the reaper");
         return;
     };

@@ -15,6 +15,7 @@ use crate::run::hold::{self, Held};
 use crate::run::suite::Suite;
 use crate::stack::place::Places;
 use crate::stack::process;
+use crate::stack::provider::Provider;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Options {
@@ -117,8 +118,14 @@ fn keep(up: &Up, places: Places) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let suite =
-        Suite { scenarios: Vec::new(), jobs: 1, reports: up.out.clone(), places, binary: std::env::current_exe()? };
+    let suite = Suite {
+        scenarios: Vec::new(),
+        provider: Provider::Local,
+        jobs: 1,
+        reports: up.out.clone(),
+        places,
+        binary: std::env::current_exe()?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let left = runtime.block_on(async {
         let cancel = CancellationToken::new();

@@ -13,6 +13,7 @@ use crate::report;
 use crate::run::suite::{Ended, Suite};
 use crate::scenario::Diagnostic;
 use crate::stack::place::Places;
+use crate::stack::provider::{Choice, Provider};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -32,13 +33,15 @@ pub(super) struct Options {
     time_scale: Option<f64>,
     /// How the stack runs.
     #[arg(long, default_value = "auto")]
-    stack: Provider,
+    stack: Where,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Provider {
-    /// Whatever is here.
+enum Where {
+    /// Whatever suits this machine; child processes, as long as the container provider is young.
     Auto,
+    /// Containers.
+    Docker,
     /// Child processes.
     Local,
 }
@@ -48,14 +51,23 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Ok(studied) => studied,
         Err(code) => return Ok(code),
     };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let choice = if options.stack == Where::Docker { Choice::Docker } else { Choice::Local };
+    let provider = match runtime.block_on(Provider::choose(choice)) {
+        Ok(provider) => provider,
+        Err(error) => {
+            complain(&format!("error: failed to {error}"));
+            return Ok(ExitCode::from(4));
+        }
+    };
     let suite = Suite {
         scenarios: studied,
+        provider,
         jobs: options.jobs.unwrap_or_else(default_jobs),
         reports: options.out.clone(),
         places: Places::from_environment(),
         binary: std::env::current_exe()?,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(perform(suite))?;
     runtime.shutdown_background();
     conclude(&ended)

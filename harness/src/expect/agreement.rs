@@ -33,8 +33,7 @@ impl Count {
 pub fn judge(spec: &Agreement, counts: &BTreeMap<Observer, Count>) -> Outcome {
     let cells: BTreeSet<&Cell> = counts.values().flat_map(|count| count.cells.keys()).collect();
     let evidence = describe(spec, counts, &cells);
-    if let Some((observer, error)) =
-        counts.iter().find_map(|(observer, count)| Some((observer, count.error.as_ref()?)))
+    if let Some((observer, error)) = counts.iter().find_map(|(observer, count)| Some((observer, count.error.as_ref()?)))
     {
         let summary = format!("{} could not count: {error}", observer.name());
         return Outcome::Inconclusive(Reason::NoCoverage, Evidence { summary, ..evidence });
@@ -158,8 +157,7 @@ mod tests {
     }
 
     fn reason(client: Count, metrics: Count, logs: Count) -> Option<Reason> {
-        let counts =
-            BTreeMap::from([(Observer::Client, client), (Observer::Metrics, metrics), (Observer::Logs, logs)]);
+        let counts = BTreeMap::from([(Observer::Client, client), (Observer::Metrics, metrics), (Observer::Logs, logs)]);
         judge(&spec(), &counts).reason()
     }
 
@@ -172,7 +170,10 @@ mod tests {
 
     #[test]
     fn a_service_that_counts_twice_is_found_s05() {
-        assert_eq!(reason(count(&[("200", 10)]), count(&[("200", 20)]), count(&[("200", 10)])), Some(Reason::CountMismatch));
+        assert_eq!(
+            reason(count(&[("200", 10)]), count(&[("200", 20)]), count(&[("200", 10)])),
+            Some(Reason::CountMismatch)
+        );
     }
 
     #[test]
@@ -194,7 +195,8 @@ mod tests {
 
     #[test]
     fn a_dropped_label_is_named_s03() {
-        let blind = Count { missing_label: Some("http_requests_total has no label for status".into()), ..Count::default() };
+        let blind =
+            Count { missing_label: Some("http_requests_total has no label for status".into()), ..Count::default() };
         assert_eq!(reason(count(&[("200", 1)]), blind, count(&[("200", 1)])), Some(Reason::LabelMissing));
     }
 

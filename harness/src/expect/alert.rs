@@ -240,7 +240,8 @@ fn broken_promise(
 ) -> Option<(Reason, String)> {
     let after = fired.since(window.start);
     if let Some(promise) = spec.fires_after.filter(|promise| after < *promise) {
-        let summary = format!("fired {} after the inject call, promised not before {}", time.length(after), time.length(promise));
+        let summary =
+            format!("fired {} after the inject call, promised not before {}", time.length(after), time.length(promise));
         return Some((Reason::FiredEarly, summary));
     }
     let late = fired.since(window.effective);
@@ -251,7 +252,8 @@ fn broken_promise(
     let promise = spec.resolves_within?;
     match resolved {
         None => {
-            let summary = format!("still firing at the end of the run; promised to resolve within {}", time.length(promise));
+            let summary =
+                format!("still firing at the end of the run; promised to resolve within {}", time.length(promise));
             Some((Reason::NeverResolved, summary))
         }
         Some(at) if at.since(window.end) > promise => {
@@ -306,13 +308,7 @@ fn outside_bound(
     })
 }
 
-fn stages(
-    spec: &Alert,
-    window: Window,
-    instance: &Instance,
-    fired: Stamp,
-    resolved: Option<Stamp>,
-) -> Vec<Stage> {
+fn stages(spec: &Alert, window: Window, instance: &Instance, fired: Stamp, resolved: Option<Stamp>) -> Vec<Stage> {
     let bound = spec.bound.as_ref();
     let pending_for = bound.map_or(Duration::ZERO, |bound| bound.pending_for);
     let stage = |name: &str, observed, floor, ceiling| Stage { name: name.to_owned(), observed, floor, ceiling };

@@ -75,13 +75,8 @@ fn promises_hold_on_the_boundary_and_break_one_evaluation_beyond() {
 #[test]
 fn an_alert_that_never_fires_fails_and_says_whether_it_was_pending_s13_s14() {
     assert_eq!(verdict(&spec(), &history(vec![])), Some(Reason::NeverFired));
-    let outcome = judge(
-        &spec(),
-        Mode::Eventually,
-        WINDOW,
-        &history(vec![instance(&[(102, Pending), (121, Inactive)])]),
-        TIME,
-    );
+    let outcome =
+        judge(&spec(), Mode::Eventually, WINDOW, &history(vec![instance(&[(102, Pending), (121, Inactive)])]), TIME);
     assert_eq!(outcome.reason(), Some(Reason::NeverFired));
     assert!(outcome.evidence().summary.contains("pending"), "{outcome:?}");
 }

@@ -36,7 +36,8 @@ pub fn judge(spec: &Log, mode: Mode, found: &Found) -> Outcome {
     let default = Condition::parse(">= 1").expect("a constant condition parses");
     let condition = spec.count.as_ref().unwrap_or(&default);
     if !condition.holds(count) {
-        let summary = format!("{} lines match, expected {condition}; {} lines in the stream", found.lines.len(), found.flowing);
+        let summary =
+            format!("{} lines match, expected {condition}; {} lines in the stream", found.lines.len(), found.flowing);
         return Outcome::Failed(Reason::LogMissing, Evidence { summary, ..evidence });
     }
     if let Some((line, field)) = found.lines.iter().find_map(|line| Some((line, missing_field(line, &spec.fields)?))) {

@@ -136,22 +136,26 @@ fn judge_all(
 const SHOWN: usize = 12;
 
 fn describe(spec: &Metric, window: Window, points: &[Point], time: ScaledTime) -> Evidence {
-    let evidence = Evidence::default().with_code("query", spec.written.clone()).with("expected", spec.value.to_string());
-    let evidence = if spec.query == spec.written { evidence } else { evidence.with_code("asked as", spec.query.clone()) };
-    let inside: Vec<&Point> = points.iter().filter(|point| point.at >= window.start && point.at <= window.end).collect();
+    let evidence =
+        Evidence::default().with_code("query", spec.written.clone()).with("expected", spec.value.to_string());
+    let evidence =
+        if spec.query == spec.written { evidence } else { evidence.with_code("asked as", spec.query.clone()) };
+    let inside: Vec<&Point> =
+        points.iter().filter(|point| point.at >= window.start && point.at <= window.end).collect();
     let step = inside.len().div_ceil(SHOWN).max(1);
     let rows: Vec<Vec<String>> = inside
         .iter()
         .step_by(step)
         .map(|point| {
-            let values: Vec<String> = point
-                .series
-                .iter()
-                .take(SHOWN)
-                .map(|(labels, value)| {
-                    if labels.is_empty() { format!("{value}") } else { format!("{} {value}", show_labels(labels)) }
-                })
-                .collect();
+            let values: Vec<String> =
+                point
+                    .series
+                    .iter()
+                    .take(SHOWN)
+                    .map(|(labels, value)| {
+                        if labels.is_empty() { format!("{value}") } else { format!("{} {value}", show_labels(labels)) }
+                    })
+                    .collect();
             let shown = if values.is_empty() { "no series".to_owned() } else { values.join(" · ") };
             vec![time.from(window.start, point.at), shown]
         })

@@ -143,10 +143,9 @@ fn judge_silence(
 fn lost(spec: &Notification, window: Window, mail: &Mail, history: &History) -> (Reason, String) {
     let alert = &spec.alert;
     let in_window = |at: Stamp| at >= window.start && at <= window.observed_until;
-    let elsewhere = mail
-        .deliveries
-        .iter()
-        .find(|it| in_window(it.received) && it.tells == Tells::Firing && it.receiver != spec.receiver && carries(it, spec));
+    let elsewhere = mail.deliveries.iter().find(|it| {
+        in_window(it.received) && it.tells == Tells::Firing && it.receiver != spec.receiver && carries(it, spec)
+    });
     if let Some(other) = elsewhere {
         return (Reason::WrongReceiver, format!("{alert} went to {} instead of {}", other.receiver, spec.receiver));
     }
@@ -243,7 +242,10 @@ fn broken(
 /// A resolved message counts only if Prometheus says so too: else it may mean that monitoring died (T37).
 fn unresolved(spec: &Notification, told: Option<&Delivery>, history: &History) -> Option<(Reason, String)> {
     let Some(told) = told else {
-        return Some((Reason::ResolvedMissing, format!("{} was never told that {} is over", spec.receiver, spec.alert)));
+        return Some((
+            Reason::ResolvedMissing,
+            format!("{} was never told that {} is over", spec.receiver, spec.alert),
+        ));
     };
     let still = history.instances.iter().any(|instance| {
         named(&instance.labels, &spec.alert)
@@ -263,7 +265,9 @@ fn fired_before(first: &Delivery, history: &History) -> Option<Stamp> {
     history
         .instances
         .iter()
-        .filter(|instance| first.labels.iter().all(|(name, value)| instance.labels.get(name).is_none_or(|own| own == value)))
+        .filter(|instance| {
+            first.labels.iter().all(|(name, value)| instance.labels.get(name).is_none_or(|own| own == value))
+        })
         .flat_map(|instance| &instance.changes)
         .filter(|change| change.state == State::Firing && change.evaluated <= first.received)
         .map(|change| change.evaluated)
@@ -339,10 +343,10 @@ fn describe(spec: &Notification, window: Window, mail: &Mail, history: &History,
             ]
         })
         .collect::<Vec<_>>();
-    let evidence = Evidence::default().with("alert", spec.alert.clone()).with("receiver", spec.receiver.clone()).with(
-        "evaluations seen",
-        history.coverage.count(window.start, window.observed_until).to_string(),
-    );
+    let evidence = Evidence::default()
+        .with("alert", spec.alert.clone())
+        .with("receiver", spec.receiver.clone())
+        .with("evaluations seen", history.coverage.count(window.start, window.observed_until).to_string());
     if rows.is_empty() {
         return evidence.with("messages", "none for this alert or this receiver");
     }

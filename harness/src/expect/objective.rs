@@ -43,7 +43,8 @@ pub fn judge(spec: &Objective, measured: &Measured) -> Outcome {
         return Outcome::Inconclusive(Reason::NoData, Evidence { summary, ..evidence });
     }
     if let Some(condition) = spec.errors.as_ref().filter(|condition| !condition.holds(share(measured.failed, ended))) {
-        let summary = format!("{:.3}% of {ended} requests failed, expected {condition}", share(measured.failed, ended) * 100.0);
+        let summary =
+            format!("{:.3}% of {ended} requests failed, expected {condition}", share(measured.failed, ended) * 100.0);
         return Outcome::Failed(Reason::ObjectiveMissed, Evidence { summary, ..evidence });
     }
     for (percentile, condition) in &spec.latency {
@@ -59,8 +60,10 @@ pub fn judge(spec: &Objective, measured: &Measured) -> Outcome {
             }
         }
     }
-    let p99 = measured.latency.get("p99").map_or_else(|| "n/a".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3));
-    let summary = format!("{} of {} requests sent, {} failed, p99 {p99}", measured.started, measured.planned, measured.failed);
+    let p99 =
+        measured.latency.get("p99").map_or_else(|| "n/a".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3));
+    let summary =
+        format!("{} of {} requests sent, {} failed, p99 {p99}", measured.started, measured.planned, measured.failed);
     Outcome::Passed(Evidence { summary, ..evidence })
 }
 
@@ -71,7 +74,12 @@ fn not_sent(spec: &Objective, measured: &Measured) -> Option<String> {
     let sent = share(measured.started, measured.planned);
     let condition = spec.achieved.as_ref()?;
     (!condition.holds(sent)).then(|| {
-        format!("{} of {} planned requests were sent ({:.2}%), expected {condition}", measured.started, measured.planned, sent * 100.0)
+        format!(
+            "{} of {} planned requests were sent ({:.2}%), expected {condition}",
+            measured.started,
+            measured.planned,
+            sent * 100.0
+        )
     })
 }
 

@@ -28,7 +28,8 @@ pub fn judge_others(spec: &Others, window: Window, histories: &BTreeMap<String, 
         let evidence = Evidence::new(summary).with_table("unexpected alerts", &["alert", "fired", "labels"], rows);
         return Outcome::Failed(Reason::UnexpectedAlert, evidence);
     }
-    let gap = histories.iter().find_map(|(name, history)| Some((name, history.coverage.gap(window.start, window.end)?)));
+    let gap =
+        histories.iter().find_map(|(name, history)| Some((name, history.coverage.gap(window.start, window.end)?)));
     if let Some((name, gap)) = gap {
         let evidence = Evidence::new(format!("no other alert was seen, but for {name} {gap}"));
         return Outcome::Inconclusive(Reason::NoCoverage, evidence);
@@ -59,7 +60,9 @@ pub fn judge_always(spec: &Always, window: Window, history: Option<&History>, ti
         return Outcome::Failed(Reason::AlertNotAlways, evidence);
     }
     match history.coverage.gap(window.start, window.end) {
-        Some(gap) => Outcome::Inconclusive(Reason::NoCoverage, Evidence::new(format!("{} fired, but {gap}", spec.name))),
+        Some(gap) => {
+            Outcome::Inconclusive(Reason::NoCoverage, Evidence::new(format!("{} fired, but {gap}", spec.name)))
+        }
         None => {
             let length = time.length(window.end.since(window.start));
             Outcome::Passed(Evidence::new(format!("{} fired throughout {length}", spec.name)))
@@ -85,7 +88,8 @@ mod tests {
     }
 
     fn history(changes: &[(i64, State)]) -> History {
-        let changes = changes.iter().map(|(s, state)| Change { evaluated: at(*s), state: *state, value: None }).collect();
+        let changes =
+            changes.iter().map(|(s, state)| Change { evaluated: at(*s), state: *state, value: None }).collect();
         History {
             rules: 1,
             instances: vec![Instance { labels: Labels::new(), annotations: Labels::new(), changes }],

@@ -95,8 +95,8 @@ pub async fn revert(switch: &Switch) -> Result<(), Error> {
 /// When the service does not answer, refuses, or answers with something that is not JSON.
 pub async fn probe(switch: &Switch, before: u64) -> Result<Probe, Error> {
     let body = send(&switch.probe).await?;
-    let state: Value = serde_json::from_str(&body)
-        .map_err(|source| Error::NotJson { url: switch.probe.url.clone(), source })?;
+    let state: Value =
+        serde_json::from_str(&body).map_err(|source| Error::NotJson { url: switch.probe.url.clone(), source })?;
     Ok(read(switch, before, &state))
 }
 
@@ -116,7 +116,9 @@ fn read(switch: &Switch, before: u64, state: &Value) -> Probe {
         return Probe::Bites(format!("the service reports {active}"));
     };
     match state.pointer(pointer).and_then(Value::as_u64) {
-        Some(hits) if hits > before => Probe::Bites(format!("the service reports {active}; it has hit {} times", hits - before)),
+        Some(hits) if hits > before => {
+            Probe::Bites(format!("the service reports {active}; it has hit {} times", hits - before))
+        }
         _ => Probe::Absent(format!("the service reports {active}, and it has not hit yet")),
     }
 }
@@ -199,7 +201,8 @@ mod tests {
     #[test]
     fn a_template_keeps_types_and_drops_what_was_not_given() {
         let parameters = BTreeMap::from([("share".to_owned(), json!(0.5)), ("status".to_owned(), json!(503))]);
-        let template = json!({"errors": {"share": "{share}", "status": "{status}", "route": "{route}", "note": "s{status}"}});
+        let template =
+            json!({"errors": {"share": "{share}", "status": "{status}", "route": "{route}", "note": "s{status}"}});
         assert_eq!(
             fill(&template, &parameters).unwrap(),
             json!({"errors": {"share": 0.5, "status": 503, "note": "s503"}})

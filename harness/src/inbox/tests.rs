@@ -1,3 +1,5 @@
+//! The inbox over real sockets: what arrives, what is refused, what is limited.
+
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

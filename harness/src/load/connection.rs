@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::http2::Http2;
 use super::ledger::ErrorClass;
-use super::response::{Body, Done, End, Progress, Reader};
+use super::response::{Body, Done, End, Progress, Reader, Reuse};
 use super::spec::Protocol;
 use super::workload::Answer;
 
@@ -151,10 +151,17 @@ impl Connection {
                 return advance;
             }
         }
-        if events.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
-            self.receive(scratch)
-        } else {
-            Advance::Waiting
+        if !events.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
+            return Advance::Waiting;
+        }
+        match self.receive(scratch) {
+            // the peer has closed its side, or has answered before it had the whole request: either way this was the last
+            Advance::Answered(done)
+                if events.intersects(EventFlags::RDHUP | EventFlags::HUP) || self.sent < self.out.len() =>
+            {
+                Advance::Answered(Done { reuse: Reuse::Close, ..done })
+            }
+            advance => advance,
         }
     }
 

@@ -280,7 +280,8 @@ impl Engine {
 
     /// Tells whoever waits when the arrivals and all requests have ended by themselves.
     fn tell_stage(&self, now: Duration) {
-        let over = self.lasts.is_some_and(|lasts| now >= lasts) && self.in_flight == 0;
+        let ended = self.lasts.is_some_and(|lasts| now >= lasts) && self.pacer.next().is_none();
+        let over = ended && self.in_flight == 0;
         if over && *self.wiring.stage.borrow() == Stage::Running {
             self.wiring.stage.send_replace(Stage::Over);
         }

@@ -20,6 +20,7 @@ mod http2;
 mod ledger;
 mod pacer;
 mod page;
+mod part;
 mod poller;
 mod pool;
 mod recorder;

@@ -1,12 +1,11 @@
 //! What is sent: templates compiled to bytes with gaps, picked by weight. Fed by `spec`, read by `engine`, which asks for
 //! the next request and gets it written into its buffer.
 
-use std::fmt::Write as _;
-
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::generator::Source;
+use super::part::{Escape, Part, json_literal, merged, push_number, write_parts};
 use super::spec::{Checks, RequestTemplate, Spec, SpecError, Step};
 
 /// The compiled requests of a load.
@@ -56,20 +55,6 @@ pub(super) struct Request {
 pub(super) enum Answer {
     WithBody,
     HeadOnly,
-}
-
-/// A piece of a compiled text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Bytes(Vec<u8>),
-    Value(usize, Escape),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Escape {
-    Percent,
-    Json,
-    Nothing,
 }
 
 impl Workload {
@@ -382,86 +367,6 @@ fn check_header(name: &str, value: &str) -> Result<(), String> {
         return Err(format!("the header `{name}` is set by the engine itself; leave it out"));
     }
     Ok(())
-}
-
-/// Joins neighbouring literals and drops empty ones.
-fn merged(parts: Vec<Part>) -> Vec<Part> {
-    let mut merged: Vec<Part> = Vec::with_capacity(parts.len());
-    for part in parts {
-        match (merged.last_mut(), part) {
-            (Some(Part::Bytes(before)), Part::Bytes(bytes)) => before.extend(bytes),
-            (_, Part::Bytes(bytes)) if bytes.is_empty() => {}
-            (_, part) => merged.push(part),
-        }
-    }
-    merged
-}
-
-fn json_literal(part: Part) -> Part {
-    match part {
-        Part::Bytes(bytes) => {
-            let mut escaped = Vec::new();
-            push_json(&String::from_utf8_lossy(&bytes), &mut escaped);
-            Part::Bytes(escaped)
-        }
-        value @ Part::Value(..) => value,
-    }
-}
-
-fn write_parts(parts: &[Part], values: &[String], out: &mut Vec<u8>) {
-    for part in parts {
-        match part {
-            Part::Bytes(bytes) => out.extend_from_slice(bytes),
-            Part::Value(index, Escape::Percent) => push_percent(&values[*index], out),
-            Part::Value(index, Escape::Json) => push_json(&values[*index], out),
-            Part::Value(index, Escape::Nothing) => {
-                out.extend(values[*index].bytes().filter(|byte| !byte.is_ascii_control()));
-            }
-        }
-    }
-}
-
-/// Encodes all but RFC 3986's unreserved characters.
-fn push_percent(text: &str, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
-    }
-}
-
-/// The text as the inside of a JSON string.
-fn push_json(text: &str, out: &mut Vec<u8>) {
-    for character in text.chars() {
-        match character {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            control if control < ' ' => {
-                let mut escaped = String::new();
-                write!(escaped, "\\u{:04x}", u32::from(control)).expect("a String takes every write");
-                out.extend_from_slice(escaped.as_bytes());
-            }
-            other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-}
-
-fn push_number(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut rest = number;
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// The ledger's view of the requests: method, route and name, in the order of the spec.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::{self, Plan};
-use super::surround::surroundings;
 use super::scale::render::{Addresses, Receivers, RenderRequest, render};
 use super::scale::{ConfigPaths, ConfigSet, Scale, read};
+use super::surround::surroundings;
 use crate::scenario::{self, Code, Diagnostic, Loaded, Severity, has_errors};
 use crate::source::Location;
 use crate::stack::spec::{Role, Spec, SpecError};
@@ -67,10 +67,14 @@ pub fn study(file: &Path, overrides: Overrides) -> Result<Studied, Vec<Diagnosti
     let loaded = scenario::load(file)?;
     let at = |message: String, help: &str| vec![whole_file(&loaded, message, help)];
     let stack = stack_file(file, &loaded).ok_or_else(|| {
-        at("no stack file: there is no stack/stack.toml beside the scenario or above it".to_owned(), "name it: [stack] file = \"…\"")
+        at(
+            "no stack file: there is no stack/stack.toml beside the scenario or above it".to_owned(),
+            "name it: [stack] file = \"…\"",
+        )
     })?;
     let factor = overrides.time_scale.unwrap_or_else(|| loaded.scenario.time_scale());
-    let scale = Scale::new(factor).map_err(|error| at(error.to_string(), "give a factor such as 60, or 1 for real time"))?;
+    let scale =
+        Scale::new(factor).map_err(|error| at(error.to_string(), "give a factor such as 60, or 1 for real time"))?;
     let spec = Spec::load(&stack).map_err(|error| stack_problems(&stack, &error))?;
     let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
     let scaled = scaled(&config, scale).map_err(|message| at(message, "choose another --time-scale"))?;
@@ -82,7 +86,13 @@ pub fn study(file: &Path, overrides: Overrides) -> Result<Studied, Vec<Diagnosti
     let plan = build::build(&loaded, &config, &scaled, stack, scale).map_err(|refused| {
         refused.into_iter().map(|it| diagnostic(Code::Unsupported, it.location, it.message, None)).collect::<Vec<_>>()
     })?;
-    Ok(Studied { plan: Arc::new(plan), config: Arc::new(config), scaled: Arc::new(scaled), spec: Arc::new(spec), warnings: found })
+    Ok(Studied {
+        plan: Arc::new(plan),
+        config: Arc::new(config),
+        scaled: Arc::new(scaled),
+        spec: Arc::new(spec),
+        warnings: found,
+    })
 }
 
 /// The stack file a scenario names, else the nearest `stack/stack.toml` beside it or above it.

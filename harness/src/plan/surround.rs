@@ -15,9 +15,10 @@ const DEPTH: usize = 4;
 /// Gathers it. `scaled` is what would run; its bounds are turned back into production time.
 #[must_use]
 pub fn surroundings(spec: &Spec, config: &ConfigSet, scaled: &ConfigSet, scale: Scale) -> Surroundings {
-    let receivers = config.alertmanager.as_ref().map(|manager| {
-        manager.receivers.iter().map(|receiver| receiver.name.clone()).collect::<BTreeSet<String>>()
-    });
+    let receivers = config
+        .alertmanager
+        .as_ref()
+        .map(|manager| manager.receivers.iter().map(|receiver| receiver.name.clone()).collect::<BTreeSet<String>>());
     Surroundings {
         root: Some(spec.root.clone()),
         service: Some(spec.service.component.get_ref().clone()),

@@ -339,7 +339,7 @@ pub(super) fn fail() -> Vec<Event> {
     steady(&mut log);
     burst(&mut log, |log| {
         change(log, 15.6, AlertState::Pending);
-        change(log, 17.0, AlertState::Firing);
+        change(log, 17.4, AlertState::Inactive);
     });
     let summary = "never fired: pending from +1m 29s on, then the expression had no series any more";
     log.judged(BURST, 34.0, "alert-1", Outcome::Failed(Reason::NeverFired, alert_evidence(summary, None)));

@@ -240,7 +240,9 @@ impl Actuator {
                 fault::process::probe(*action, pid, self.peer(target).as_deref()).await
             }
             Fault::Switch { target, name, parameters } => match self.switch(target, name, parameters) {
-                Ok(switch) => switch::probe(&switch, injected.hits).await.unwrap_or_else(|error| Probe::Absent(chain(&error))),
+                Ok(switch) => {
+                    switch::probe(&switch, injected.hits).await.unwrap_or_else(|error| Probe::Absent(chain(&error)))
+                }
                 Err(error) => Probe::Absent(error),
             },
             Fault::Load { name, factor } => self.probe_load(injected, name, *factor),

@@ -73,7 +73,8 @@ pub async fn metrics(spec: &Agreement, from: Sources<'_>) -> Count {
             Dimension::Status => signal.status.as_deref(),
             Dimension::Method => signal.method.as_deref(),
         };
-        if let Some(missing) = spec.by.iter().find(|it| !label(**it).is_some_and(|name| one.labels.contains_key(name))) {
+        if let Some(missing) = spec.by.iter().find(|it| !label(**it).is_some_and(|name| one.labels.contains_key(name)))
+        {
             count.missing_label = Some(format!("{} has no label for {missing:?}", signal.metric).to_lowercase());
             return count;
         }
@@ -131,11 +132,8 @@ pub async fn logs(spec: &Agreement, from: Sources<'_>) -> Count {
     };
     let event = signal.event.as_ref().map(|event| format!(" | {event}")).unwrap_or_default();
     let length = from.settled.since(from.base.at).as_millis();
-    let query = format!(
-        "sum by ({}) (count_over_time({} | json{event} [{length}ms]))",
-        names.join(", "),
-        signal.selector
-    );
+    let query =
+        format!("sum by ({}) (count_over_time({} | json{event} [{length}ms]))", names.join(", "), signal.selector);
     let answer = match store.instant(&query, from.settled.0.saturating_mul(1000)).await {
         Ok(answer) => answer,
         Err(error) => return failed(format!("{query}: {error}")),
@@ -164,7 +162,8 @@ mod tests {
     use crate::telemetry::prometheus::Point;
 
     fn series(values: &[(i64, f64)]) -> Series {
-        let points = values.iter().map(|(second, value)| Point { at: Stamp(second * 1_000_000), value: *value }).collect();
+        let points =
+            values.iter().map(|(second, value)| Point { at: Stamp(second * 1_000_000), value: *value }).collect();
         Series { labels: Labels::new(), points }
     }
 

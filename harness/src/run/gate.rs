@@ -97,8 +97,7 @@ impl Gate {
             .filter(|rule| rule.kind == RuleKind::Alerting)
             .map(|rule| rule.name.as_str())
             .collect();
-        let missing: Vec<&str> =
-            self.alerts.iter().map(String::as_str).filter(|name| !loaded.contains(name)).collect();
+        let missing: Vec<&str> = self.alerts.iter().map(String::as_str).filter(|name| !loaded.contains(name)).collect();
         if missing.is_empty() {
             return Ok(());
         }

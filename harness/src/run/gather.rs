@@ -87,7 +87,8 @@ pub fn unanswered(what: &str, error: &Error) -> Outcome {
 
 fn partial<T>(answer: &Answer<T>) -> Option<Outcome> {
     (!answer.warnings.is_empty()).then(|| {
-        let evidence = Evidence::new("the server answered with warnings").with_list("warnings", answer.warnings.clone());
+        let evidence =
+            Evidence::new("the server answered with warnings").with_list("warnings", answer.warnings.clone());
         Outcome::Inconclusive(Reason::Partial, evidence)
     })
 }

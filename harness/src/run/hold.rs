@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::event::EventKind;
 use crate::plan::build::Plan;
 use crate::plan::study::Stack;
-use crate::stack::local::{Build, Prepared, Wanted};
+use crate::stack::local::{Build, Wanted};
 use crate::stack::process::{self, Identity};
 use crate::stack::reaper::Program;
 use crate::stack::session::Session;
@@ -110,7 +110,7 @@ async fn keep(
         harness: suite.binary.clone(),
         places: suite.places.clone(),
     };
-    let prepared = Arc::new(Prepared::new(Arc::clone(&stack.spec), session, &wanted, &notices).await?);
+    let prepared = Arc::new(suite.provider.prepare(Arc::clone(&stack.spec), session, &wanted, &notices).await?);
     let place = Place { prepared, session: Arc::clone(session), notices, folder: folder.to_path_buf() };
     let plan = Plan::without_scenario("stack", stack.spec.file.clone(), stack.scale.factor());
     let broken = |broken| HoldError::Broken(Box::new(broken));

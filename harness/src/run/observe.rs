@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Stamp};
 use crate::telemetry::Error;
-use crate::telemetry::alertmanager::{Alertmanager, AlertFilter, Deliveries, ReceivedAlert, deliveries};
+use crate::telemetry::alertmanager::{AlertFilter, Alertmanager, Deliveries, ReceivedAlert, deliveries};
 use crate::telemetry::prometheus::{Group, Prometheus};
 
 /// What a poll brought.
@@ -40,7 +40,13 @@ pub enum Seen {
 }
 
 /// Polls the rules API every `period` until cancelled.
-pub async fn rules(server: Prometheus, period: Duration, clock: Clock, to: UnboundedSender<Seen>, stop: CancellationToken) {
+pub async fn rules(
+    server: Prometheus,
+    period: Duration,
+    clock: Clock,
+    to: UnboundedSender<Seen>,
+    stop: CancellationToken,
+) {
     let mut ticks = ticks(period);
     loop {
         tokio::select! {

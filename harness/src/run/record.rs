@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Stamp;
 use crate::event::{AlertState, EventKind, Notification, NotifiedAlert};
+use crate::expect::Labels;
 use crate::expect::alert::{Change, History, Instance, State};
 use crate::expect::look::Coverage;
 use crate::expect::notification::{Delivery, Mail, Sighting, Tells};
-use crate::expect::Labels;
 use crate::inbox::{Message, Status};
 use crate::telemetry::alertmanager::{Deliveries, ReceivedAlert};
 use crate::telemetry::history::{self, AlertHistory, RuleKey};
@@ -29,8 +29,12 @@ pub struct Record {
 impl Record {
     /// Takes in a poll of the rules API; returns what is new.
     pub fn rules(&mut self, groups: &[Group], at: Stamp) -> Vec<(Stamp, EventKind)> {
-        let mut news: Vec<(Stamp, EventKind)> =
-            self.alerts.observe(groups, at).into_iter().map(|change| (change.evaluated, alert_changed(change))).collect();
+        let mut news: Vec<(Stamp, EventKind)> = self
+            .alerts
+            .observe(groups, at)
+            .into_iter()
+            .map(|change| (change.evaluated, alert_changed(change)))
+            .collect();
         for change in self.alerts.health_changes() {
             let now = (change.health, change.error.clone());
             if self.health.get(&change.rule) != Some(&now) {
@@ -48,11 +52,10 @@ impl Record {
             let named = |kind: &str, ids: &[String]| ids.iter().map(|id| format!("{kind} {id}")).collect::<Vec<_>>();
             let mut held_by = named("silence", &alert.silenced_by);
             held_by.extend(named("inhibition by alert", &alert.inhibited_by));
-            let sighting =
-                Sighting { at, labels: alert.labels.clone(), held_by, receivers: alert.receivers.clone() };
+            let sighting = Sighting { at, labels: alert.labels.clone(), held_by, receivers: alert.receivers.clone() };
             let last = self.sightings.iter().rev().find(|known| known.labels == sighting.labels);
-            let known = last
-                .is_some_and(|last| last.held_by == sighting.held_by && last.receivers == sighting.receivers);
+            let known =
+                last.is_some_and(|last| last.held_by == sighting.held_by && last.receivers == sighting.receivers);
             if !known {
                 self.sightings.push(sighting);
             }
@@ -96,7 +99,10 @@ impl Record {
                 let reasons = deliveries.failed_by_reason.iter().map(|(reason, count)| (reason.clone(), *count));
                 let named: f64 = deliveries.failed_by_reason.values().sum();
                 let unnamed = ("no reason given".to_owned(), (deliveries.failed - named).max(0.0));
-                reasons.chain([unnamed]).map(|(reason, count)| (integration.clone(), reason, whole(count))).collect::<Vec<_>>()
+                reasons
+                    .chain([unnamed])
+                    .map(|(reason, count)| (integration.clone(), reason, whole(count)))
+                    .collect::<Vec<_>>()
             })
             .filter(|(.., count)| *count > 0)
             .collect();
@@ -227,11 +233,7 @@ impl Record {
     /// Everything seen on the way to the receivers.
     #[must_use]
     pub fn mail(&self) -> Mail {
-        Mail {
-            deliveries: self.deliveries.clone(),
-            sightings: self.sightings.clone(),
-            failures: self.failures.clone(),
-        }
+        Mail { deliveries: self.deliveries.clone(), sightings: self.sightings.clone(), failures: self.failures.clone() }
     }
 
     /// The rules that are in error now, with Prometheus's words.

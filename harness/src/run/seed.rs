@@ -19,7 +19,8 @@ pub fn values(seed: &Seed) -> Vec<String> {
     (1..=seed.count)
         .map(|n| {
             let row = row(&seed.json, n);
-            row.get(&seed.key).map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            row.get(&seed.key)
+                .map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         })
         .collect()
 }
@@ -62,7 +63,11 @@ pub async fn plant(base: &str, seeds: &BTreeMap<String, Seed>) -> Result<(), Str
                     let answer = request.send().await.map_err(|error| format!("seed `{name}` to {url}: {error}"))?;
                     let status = answer.status();
                     let body = answer.text().await.unwrap_or_default();
-                    if status.is_success() { Ok(()) } else { Err(format!("seed `{name}`: {url} answered {status}: {body}")) }
+                    if status.is_success() {
+                        Ok(())
+                    } else {
+                        Err(format!("seed `{name}`: {url} answered {status}: {body}"))
+                    }
                 }
             });
             futures_util::future::try_join_all(posts).await?;

@@ -95,7 +95,8 @@ pub fn totals(load: &str, summary: &Summary) -> EventKind {
     let mut latency_us = std::collections::BTreeMap::new();
     if let Some(latency) = summary.whole().latency(None) {
         let micros = |value: std::time::Duration| u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
-        let quantiles = QUANTILES.iter().filter_map(|(name, q)| Some(((*name).to_owned(), micros(latency.quantile(*q)?))));
+        let quantiles =
+            QUANTILES.iter().filter_map(|(name, q)| Some(((*name).to_owned(), micros(latency.quantile(*q)?))));
         latency_us.extend(quantiles);
         latency_us.extend(latency.max().map(|max| ("max".to_owned(), micros(max))));
     }

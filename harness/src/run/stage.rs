@@ -1,7 +1,7 @@
 //! Sets the stage for one scenario: ports, inboxes, the rewritten configuration, the components, the gates, the seed data.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::outcome::Reason;
 use crate::plan::build::Plan;
 use crate::plan::scale::render::{Addresses, Receivers, RenderRequest, Rendered, Shape, Slot, render};
 use crate::plan::scale::{ConfigSet, Scale, flag};
-use crate::stack::local::{Allocation, Prepared, Running, StartError};
+use crate::stack::local::{Allocation, Prepared, Reader, Running, StartError};
 use crate::stack::notice::Notices;
 use crate::stack::select::{Extent, Unavailable};
 use crate::stack::session::Session;
@@ -112,9 +112,10 @@ pub async fn build(plan: &Plan, config: &ConfigSet, place: &Place, sink: &Sink) 
     let spec = place.prepared.spec();
     let required: BTreeSet<String> = plan.requires.iter().cloned().collect();
     let selection = place.prepared.select(&required, Extent::Needed).map_err(|error| unavailable(&error, &required))?;
-    let mut allocation = Allocation::new(&place.session, Arc::clone(&place.prepared), selection, &plan.name)
+    let mut allocation = Allocation::create(&place.session, Arc::clone(&place.prepared), selection, &plan.name)
+        .await
         .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
-    let (inbox, mail) = Inbox::start(sink.clock(), IpAddr::V4(Ipv4Addr::LOCALHOST))
+    let (inbox, mail) = Inbox::start(sink.clock(), IpAddr::V4(allocation.harness_address()))
         .await
         .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
     let rendered = rewrite(plan, config, &allocation, &inbox)?;
@@ -165,7 +166,9 @@ pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Option<Sta
         .render(&spec.service.base_url)
         .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
     let plant = async {
-        seed::plant(&base, &spec.seed).await.map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
+        seed::plant(&base, &spec.seed)
+            .await
+            .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
         Ok(sink.now())
     };
     let gate = gate(plan, &built.config, spec);
@@ -229,8 +232,8 @@ fn rewrite(plan: &Plan, config: &ConfigSet, allocation: &Allocation, inbox: &Inb
         addresses: Addresses::Mapped(&addresses),
         receivers: Receivers::Redirected { shapes: &shapes, inbox: &url },
     };
-    let rendered = render(config, &request)
-        .map_err(|error| Broken::new(Reason::InvalidScenario, format!("failed to {error}")))?;
+    let rendered =
+        render(config, &request).map_err(|error| Broken::new(Reason::InvalidScenario, format!("failed to {error}")))?;
     match failed.into_inner() {
         Some(error) => Err(Broken::new(Reason::Provider, format!("failed to {error}"))),
         None => Ok(rendered),
@@ -255,14 +258,15 @@ fn inbox_of(slot: &Slot) -> (Kind, usize) {
     (kind, slot.index + 1000 * place)
 }
 
-/// Every component's ports as the configuration may write them, by name and by number, and where they really are.
+/// Every component's ports as the configuration may write them, by name and by number, and where Prometheus finds them.
 fn addresses(allocation: &Allocation) -> BTreeMap<String, String> {
     let spec = allocation.prepared().spec();
+    let reader = spec.with_role(Role::Prometheus).map_or(Reader::Harness, |(name, _)| Reader::Component(name));
     let mut map = BTreeMap::new();
     for component in allocation.components() {
         let Some(ports) = spec.components.get(component).map(|it| &it.ports) else { continue };
         for (name, number) in ports {
-            if let Some(address) = allocation.address(component, name) {
+            if let Some(address) = allocation.address_for(reader, component, name) {
                 map.insert(format!("{component}:{name}"), address.to_string());
                 map.insert(format!("{component}:{number}"), address.to_string());
             }
@@ -281,9 +285,8 @@ fn write(
     let folder = place.folder.join("config").join(&plan.name);
     for file in &rendered.files {
         let path = folder.join(&file.relative);
-        put(&path, &file.text).map_err(|error| {
-            Broken::new(Reason::Provider, format!("failed to write {}: {error}", path.display()))
-        })?;
+        put(&path, &file.text)
+            .map_err(|error| Broken::new(Reason::Provider, format!("failed to write {}: {error}", path.display())))?;
     }
     let scale = Scale::new(plan.scale).map_err(|error| Broken::new(Reason::InvalidScenario, error.to_string()))?;
     if let Some((name, _)) = spec.with_role(Role::Prometheus) {
@@ -310,7 +313,7 @@ fn put(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
     std::io::Write::write_all(&mut file, text.as_bytes())
 }
 
@@ -335,7 +338,10 @@ fn clients(spec: &Spec, allocation: &Allocation) -> Result<Clients, Broken> {
     let settings = || Settings { deadline: Duration::from_secs(3), ..Settings::default() };
     let failed = |error: crate::telemetry::Error| Broken::new(Reason::Provider, format!("failed to {error}"));
     let prometheus = base(Role::Prometheus).ok_or_else(|| {
-        Broken::new(Reason::InvalidScenario, "the stack file has no component with `role = \"prometheus\"` and a port `http`")
+        Broken::new(
+            Reason::InvalidScenario,
+            "the stack file has no component with `role = \"prometheus\"` and a port `http`",
+        )
     })?;
     let prometheus = Prometheus::new(&prometheus, settings()).map_err(failed)?;
     let alertmanager =

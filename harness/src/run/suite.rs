@@ -7,8 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use crate::plan::study::Studied;
 use crate::stack::local::{Build, PrepareError, Prepared, Wanted};
 use crate::stack::notice::{Fact, Notice, Notices};
 use crate::stack::place::Places;
+use crate::stack::provider::Provider;
 use crate::stack::reaper::Program;
 use crate::stack::session::Session;
 use crate::stack::spec::Spec;
@@ -32,6 +33,8 @@ use crate::stack::sweep::{self, Swept};
 pub struct Suite {
     /// The scenarios, in order.
     pub scenarios: Vec<Studied>,
+    /// What runs the components.
+    pub provider: Provider,
     /// How many at the same time.
     pub jobs: usize,
     /// Where `reports/<run-id>` is made.
@@ -98,7 +101,7 @@ impl Suite {
             run: run.to_owned(),
             harness: env!("CARGO_PKG_VERSION").to_owned(),
             time_scale: self.scenarios.first().map_or(1.0, |first| first.plan.scale),
-            provider: "local".to_owned(),
+            provider: self.provider.name().to_owned(),
             machine: machine(),
             scenarios: self.scenarios.iter().map(|it| it.plan.name.clone()).collect(),
         });
@@ -133,7 +136,10 @@ impl Suite {
                         message: message.clone(),
                         last_lines: Vec::new(),
                     });
-                    own.tell(EventKind::ScenarioFinished { verdict: Verdict::Environment, reasons: vec![Reason::Provider] });
+                    own.tell(EventKind::ScenarioFinished {
+                        verdict: Verdict::Environment,
+                        reasons: vec![Reason::Provider],
+                    });
                     running.spawn(async { Verdict::Environment });
                     continue;
                 }
@@ -176,7 +182,8 @@ impl Suite {
         }
         let mut prepared = BTreeMap::new();
         for (file, spec) in specs {
-            let required = self.scenarios.iter().filter(|it| it.spec.file == file).flat_map(|it| it.plan.requires.clone());
+            let required =
+                self.scenarios.iter().filter(|it| it.spec.file == file).flat_map(|it| it.plan.requires.clone());
             let wanted = Wanted {
                 required: required.collect(),
                 build: Build::Run,
@@ -184,7 +191,7 @@ impl Suite {
                 places: self.places.clone(),
             };
             let one = tokio::select! {
-                one = Prepared::new(spec, session, &wanted, notices) => one,
+                one = self.provider.prepare(spec, session, &wanted, notices) => one,
                 () = cancel.cancelled() => break,
             };
             prepared.insert(file, one.map(Arc::new).map_err(|error| explain(&error)));

@@ -393,10 +393,7 @@ mod tests {
         let actions = timeline.handle(&Message::Interrupted, at(10));
         assert_eq!(actions, [Action::Enter(Phase::Collection), Action::Revert(0)]);
         assert_eq!(timeline.handle(&Message::Gone(0), at(11)), [Action::StopLoad]);
-        assert_eq!(
-            timeline.handle(&Message::LoadStopped, at(12)),
-            [Action::Enter(Phase::Teardown), Action::TearDown]
-        );
+        assert_eq!(timeline.handle(&Message::LoadStopped, at(12)), [Action::Enter(Phase::Teardown), Action::TearDown]);
     }
 
     #[test]
@@ -426,10 +423,7 @@ mod tests {
         timeline.handle(&Message::Warm, at(1));
         timeline.handle(&Message::Tick, at(6));
         let actions = timeline.handle(&Message::BaselineJudged(Baseline::Steady), at(6));
-        assert_eq!(
-            actions,
-            [Action::Enter(Phase::Recovery), Action::Enter(Phase::Collection), Action::StopLoad]
-        );
+        assert_eq!(actions, [Action::Enter(Phase::Recovery), Action::Enter(Phase::Collection), Action::StopLoad]);
     }
 
     #[test]
@@ -438,9 +432,6 @@ mod tests {
         let actions = timeline.handle(&Message::StackBroke, at(0));
         assert_eq!(actions, [Action::Enter(Phase::Collection), Action::StopLoad]);
         assert_eq!(timeline.handle(&Message::Interrupted, at(1)), []);
-        assert_eq!(
-            timeline.handle(&Message::LoadStopped, at(1)),
-            [Action::Enter(Phase::Teardown), Action::TearDown]
-        );
+        assert_eq!(timeline.handle(&Message::LoadStopped, at(1)), [Action::Enter(Phase::Teardown), Action::TearDown]);
     }
 }

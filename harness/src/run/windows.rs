@@ -76,12 +76,7 @@ impl Times {
             .map(|id| {
                 let times = self.faults.get(id)?;
                 let end = times.gone.or(times.reverting)?;
-                Some(Window {
-                    start: times.injecting?,
-                    effective: times.proved?,
-                    end,
-                    observed_until: end + echo,
-                })
+                Some(Window { start: times.injecting?, effective: times.proved?, end, observed_until: end + echo })
             })
             .collect()
     }

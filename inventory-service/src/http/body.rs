@@ -1,11 +1,13 @@
 //! Bodies as they come in: JSON, bounded in size and time, refused with the right status and a sentence that helps.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::body::Body;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 
@@ -40,6 +42,44 @@ pub async fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: Body, lim
         .map_err(|error| Problem::bad_request(format!("the body is not what is expected: {error}")))
 }
 
+/// A whole number as JSON Schema understands it: `3.0` is one, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole(pub i64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WholeVisitor)
+    }
+}
+
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = Whole;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Whole, E> {
+        Ok(Whole(value))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Whole, E> {
+        i64::try_from(value).map(Whole).map_err(|_| E::custom("the number is too big"))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "whole and small enough was checked before")]
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Whole, E> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value.fract() == 0.0 && value.abs() <= EXACT {
+            Ok(Whole(value as i64))
+        } else {
+            Err(E::custom("the number is not a whole one, or too big"))
+        }
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media.and_then(|media| media.split(';').next()).unwrap_or_default().trim();
@@ -55,4 +95,18 @@ fn refuse(error: &(dyn std::error::Error + 'static), size: usize) -> Problem {
         );
     }
     Problem::bad_request(format!("the body did not arrive whole: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_may_be_written_with_a_point() {
+        let whole = |text: &str| serde_json::from_str::<Whole>(text).ok().map(|Whole(number)| number);
+        assert_eq!([whole("3"), whole("3.0"), whole("-3e2"), whole("0.0")], [Some(3), Some(3), Some(-300), Some(0)]);
+        for text in ["3.5", "1e300", "18446744073709551615", "\"3\"", "null", "true", "[3]"] {
+            assert_eq!(whole(text), None, "{text}");
+        }
+    }
 }

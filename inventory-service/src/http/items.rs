@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::body::read_json;
+use super::body::{Whole, read_json};
 use super::problem::Problem;
 use crate::inventory::{Draft, Item, Movement, Refusal, ReservationId, Sku, Units};
 use crate::store::StoreError;
@@ -35,21 +35,21 @@ pub(super) struct PageQuery {
 struct NewItem {
     sku: Sku,
     name: String,
-    #[serde(default)]
-    quantity: i64,
+    #[serde(default = "none")]
+    quantity: Whole,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Replacement {
     name: String,
-    quantity: i64,
+    quantity: Whole,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Adjustment {
-    delta: i64,
+    delta: Whole,
     #[serde(default = "unspecified")]
     reason: String,
 }
@@ -62,11 +62,15 @@ fn unspecified() -> String {
 #[serde(deny_unknown_fields)]
 struct Wish {
     #[serde(default = "one")]
-    quantity: i64,
+    quantity: Whole,
 }
 
-fn one() -> i64 {
-    1
+fn one() -> Whole {
+    Whole(1)
+}
+
+fn none() -> Whole {
+    Whole(0)
 }
 
 #[derive(Debug, Serialize)]
@@ -111,7 +115,7 @@ pub(super) async fn read(State(app): State<Arc<App>>, path: Result<Path<String>,
 }
 
 pub(super) async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Answer {
-    let NewItem { sku, name, quantity } = read_json(&headers, body, app.body_limits).await?;
+    let NewItem { sku, name, quantity: Whole(quantity) } = read_json(&headers, body, app.body_limits).await?;
     let draft = Draft::new(name, quantity)?;
     let item = remember(&app, app.store.create(&sku, &draft).await?).await;
     let location = HeaderValue::try_from(format!("/api/items/{sku}")).expect("a SKU is plain ASCII");
@@ -125,7 +129,7 @@ pub(super) async fn replace(
     body: Body,
 ) -> Answer {
     let sku = sku_of(path)?;
-    let Replacement { name, quantity } = read_json(&headers, body, app.body_limits).await?;
+    let Replacement { name, quantity: Whole(quantity) } = read_json(&headers, body, app.body_limits).await?;
     let draft = Draft::new(name, quantity)?;
     let item = remember(&app, app.store.replace(&sku, &draft).await?).await;
     Ok(Json(ItemView::from(item.as_ref())).into_response())
@@ -145,7 +149,7 @@ pub(super) async fn adjust(
     body: Body,
 ) -> Answer {
     let sku = sku_of(path)?;
-    let Adjustment { delta, reason } = read_json(&headers, body, app.body_limits).await?;
+    let Adjustment { delta: Whole(delta), reason } = read_json(&headers, body, app.body_limits).await?;
     let movement = Movement::new(delta, reason)?;
     let item = remember(&app, app.store.adjust(&sku, &movement).await?).await;
     Ok(Json(ItemView::from(item.as_ref())).into_response())
@@ -158,7 +162,7 @@ pub(super) async fn reserve(
     body: Body,
 ) -> Answer {
     let sku = sku_of(path)?;
-    let Wish { quantity } = read_json(&headers, body, app.body_limits).await?;
+    let Wish { quantity: Whole(quantity) } = read_json(&headers, body, app.body_limits).await?;
     let units = Units::new(quantity)?;
     match app.store.reserve(&sku, units).await {
         Ok((reservation, item)) => {

@@ -10,7 +10,7 @@ use sqlx::query::QueryAs;
 use sqlx::{ConnectOptions, Connection, Postgres as Driver, SqlSafeStr};
 
 use super::pool::{Lease, Pool};
-use super::{Answer, Connections, LeakedConnection};
+use super::{Answer, Connections, LeakedConnection, row};
 use crate::inventory::{Draft, Item, Movement, Page, Refusal, Reservation, ReservationId, Sku, Totals};
 
 /// A transaction that does nothing for so long is ended by the server.
@@ -55,26 +55,26 @@ impl Postgres {
         let mut lease = self.pool.lease().await?;
         let rows = query.fetch_all(lease.connection()).await?;
         lease.give_back();
-        super::page(rows, limit)
+        row::page(rows, limit)
     }
 
     pub(super) async fn read(&self, sku: &Sku) -> Answer<Item> {
         let sql = "SELECT sku, name, quantity, version FROM items WHERE sku = $1";
-        super::found(self.one(sqlx::query_as(sql).bind(sku.as_str())).await?)
+        row::found(self.one(sqlx::query_as(sql).bind(sku.as_str())).await?)
     }
 
     pub(super) async fn create(&self, sku: &Sku, draft: &Draft) -> Answer<Item> {
         let sql = "INSERT INTO items (sku, name, quantity) VALUES ($1, $2, $3) ON CONFLICT (sku) DO NOTHING \
                    RETURNING sku, name, quantity, version";
         let query = sqlx::query_as(sql).bind(sku.as_str()).bind(draft.name()).bind(draft.quantity());
-        super::found_or(self.one(query).await?, Refusal::SkuTaken)
+        row::found_or(self.one(query).await?, Refusal::SkuTaken)
     }
 
     pub(super) async fn replace(&self, sku: &Sku, draft: &Draft) -> Answer<Item> {
         let sql = "UPDATE items SET name = $1, quantity = $2, version = version + 1 WHERE sku = $3 \
                    RETURNING sku, name, quantity, version";
         let query = sqlx::query_as(sql).bind(draft.name()).bind(draft.quantity()).bind(sku.as_str());
-        super::found(self.one(query).await?)
+        row::found(self.one(query).await?)
     }
 
     pub(super) async fn delete(&self, sku: &Sku) -> Answer<()> {
@@ -116,7 +116,7 @@ impl Postgres {
                    UPDATE items SET quantity = items.quantity + gone.quantity, version = version + 1 FROM gone \
                        WHERE items.sku = gone.sku RETURNING items.sku, name, items.quantity, version";
         match self.one(sqlx::query_as(sql).bind(id.as_str())).await {
-            Ok(row) => super::found_or(row, Refusal::NoSuchReservation),
+            Ok(row) => row::found_or(row, Refusal::NoSuchReservation),
             Err(error) if is_check(&error) => Ok(Err(Refusal::TooMuchStock)),
             Err(error) => Err(error),
         }
@@ -164,11 +164,11 @@ impl Postgres {
         let mut lease = self.pool.lease().await?;
         let row = query.fetch_optional(lease.connection()).await?;
         let answer = match row {
-            Some(row) => super::found(Some(row)),
+            Some(row) => row::found(Some(row)),
             None => {
                 let exists = sqlx::query("SELECT 1 FROM items WHERE sku = $1").bind(sku.as_str());
                 let exists = exists.fetch_optional(lease.connection()).await?.is_some();
-                Ok(Err(super::refusal_of(exists, delta)))
+                Ok(Err(row::refusal_of(exists, delta)))
             }
         };
         lease.give_back();

@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlSafeStr, Sqlite as Driver, Transaction};
 
-use super::{Answer, Connections, LeakedConnection};
+use super::{Answer, Connections, LeakedConnection, row};
 use crate::config::SqlitePlace;
 use crate::inventory::{Draft, Item, MAX_QUANTITY, Movement, Page, Refusal, Reservation, ReservationId, Sku, Totals};
 
@@ -60,25 +60,25 @@ impl Sqlite {
         let sql = "SELECT sku, name, quantity, version FROM items WHERE sku > ? ORDER BY sku LIMIT ?";
         let query = sqlx::query_as::<_, Row>(sql).bind(after.map_or("", Sku::as_str)).bind(i64::from(limit) + 1);
         let rows = query.fetch_all(&self.reader).await?;
-        super::page(rows, limit)
+        row::page(rows, limit)
     }
 
     pub(super) async fn read(&self, sku: &Sku) -> Answer<Item> {
         let sql = "SELECT sku, name, quantity, version FROM items WHERE sku = ?";
         let row = sqlx::query_as::<_, Row>(sql).bind(sku.as_str()).fetch_optional(&self.reader).await?;
-        super::found(row)
+        row::found(row)
     }
 
     pub(super) async fn create(&self, sku: &Sku, draft: &Draft) -> Answer<Item> {
         let sql = "INSERT INTO items (sku, name, quantity) VALUES (?, ?, ?) ON CONFLICT (sku) DO NOTHING RETURNING sku, name, quantity, version";
         let query = sqlx::query_as::<_, Row>(sql).bind(sku.as_str()).bind(draft.name()).bind(draft.quantity());
-        super::found_or(query.fetch_optional(&self.writer).await?, Refusal::SkuTaken)
+        row::found_or(query.fetch_optional(&self.writer).await?, Refusal::SkuTaken)
     }
 
     pub(super) async fn replace(&self, sku: &Sku, draft: &Draft) -> Answer<Item> {
         let sql = "UPDATE items SET name = ?, quantity = ?, version = version + 1 WHERE sku = ? RETURNING sku, name, quantity, version";
         let query = sqlx::query_as::<_, Row>(sql).bind(draft.name()).bind(draft.quantity()).bind(sku.as_str());
-        super::found(query.fetch_optional(&self.writer).await?)
+        row::found(query.fetch_optional(&self.writer).await?)
     }
 
     pub(super) async fn delete(&self, sku: &Sku) -> Answer<()> {
@@ -175,8 +175,8 @@ async fn change(transaction: &mut Transaction<'_, Driver>, sku: &str, delta: i64
                WHERE sku = ?2 AND quantity + ?1 BETWEEN 0 AND ?3 RETURNING sku, name, quantity, version";
     let query = sqlx::query_as::<_, Row>(sql).bind(delta).bind(sku).bind(MAX_QUANTITY);
     if let Some(row) = query.fetch_optional(&mut **transaction).await? {
-        return super::found(Some(row));
+        return row::found(Some(row));
     }
     let exists = sqlx::query("SELECT 1 FROM items WHERE sku = ?").bind(sku).fetch_optional(&mut **transaction).await?;
-    Ok(Err(super::refusal_of(exists.is_some(), delta)))
+    Ok(Err(row::refusal_of(exists.is_some(), delta)))
 }

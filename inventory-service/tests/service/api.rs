@@ -19,7 +19,9 @@ pub(crate) async fn lives(running: &Running) {
     assert_eq!(replaced.json::<Value>().await.unwrap(), json!({ "sku": "SKU-1", "name": "stool", "quantity": 7 }));
     let adjusted = running.post("/api/items/SKU-1/adjust", json!({ "delta": -3, "reason": "sold" })).await;
     assert_eq!(adjusted.json::<Value>().await.unwrap()["quantity"], 4);
-    assert_eq!(running.get("/api/items/SKU-1").await.json::<Value>().await.unwrap()["quantity"], 4);
+    let adjusted = running.post("/api/items/SKU-1/adjust", json!({ "delta": 1.0 })).await;
+    assert_eq!(adjusted.json::<Value>().await.unwrap()["quantity"], 5);
+    assert_eq!(running.get("/api/items/SKU-1").await.json::<Value>().await.unwrap()["quantity"], 5);
     assert_eq!(running.delete("/api/items/SKU-1").await.status(), 204);
     assert_eq!(running.get("/api/items/SKU-1").await.status(), 404);
 }

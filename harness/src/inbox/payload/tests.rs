@@ -1,3 +1,5 @@
+//! Payloads of every receiver type, as Alertmanager sent them, read back.
+
 use super::*;
 
 fn content(kind: Kind, suffix: &str, body: &[u8]) -> Content {

@@ -1,3 +1,5 @@
+//! Bounds against measured cycles and against the mechanism's own terms.
+
 use std::path::Path;
 
 use super::super::scale::source::from_text;

@@ -1,3 +1,5 @@
+//! Each finding with a rule that shows it and a twin that does not.
+
 use std::path::Path;
 
 use super::super::scale::source::from_text;

@@ -130,7 +130,7 @@ mod tests {
         assert!(
             lines
                 .iter()
-                .any(|line| line.contains("drill") && line.contains("1 firing") && line.contains("fault burst"))
+                .any(|line| line.contains("drill") && line.contains("1 pending") && line.contains("fault burst"))
         );
         assert_eq!(lines.last().unwrap(), "FAIL NEVER_FIRED NO_DATA");
     }

@@ -165,7 +165,8 @@ impl Linter<'_> {
         if promised.0 < bounds.floor {
             // no flake but a certainty, and the rules' fault rather than the scenario's: the run names the stage that is late
             let floor = human(bounds.floor);
-            let message = format!("{promised} is a promise the configuration cannot keep: it {verb} after {floor} at best");
+            let message =
+                format!("{promised} is a promise the configuration cannot keep: it {verb} after {floor} at best");
             self.report(Finding::warning(Code::Unsatisfiable, promised.span(), message));
         } else if promised.0 < bounds.ceiling {
             let ceiling = human(bounds.ceiling);

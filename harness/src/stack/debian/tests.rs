@@ -1,3 +1,5 @@
+//! Unpacked packages: used again, replaced when damaged, never trusted unverified.
+
 use super::*;
 use crate::stack::debian::apt::Download;
 

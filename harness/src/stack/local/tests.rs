@@ -1,3 +1,5 @@
+//! Components as real child processes: order, readiness, secrets, ends.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 //! [`Spec::load`] refuses what does not hold water before anything is started: each problem with file, line, column and,
 //! where a name was mistyped, what was probably meant.
 
+mod call;
 mod check;
 mod model;
 mod template;
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use self::call::{Call, Method, Switch};
 pub use self::model::{
-    Attach, Call, Component, DebianPackage, Endpoint, Image, LatencySignal, Limits, Link, LogSignal, Logs, Method,
-    ReadyCondition, RequestSignal, Role, Seed, Service, Signals, Switch, TargetSignal, Variant,
+    Attach, Component, DebianPackage, Endpoint, Image, LatencySignal, Limits, Link, LogSignal, Logs, ReadyCondition,
+    RequestSignal, Role, Seed, Service, Signals, TargetSignal, Variant,
 };
 pub use self::template::{Placeholder, Template};
 use crate::source::Location;

@@ -1,3 +1,5 @@
+//! `stack.toml`: what is understood, and where each mistake is reported.
+
 use super::*;
 
 fn parse(text: &str) -> Result<Spec, SpecError> {

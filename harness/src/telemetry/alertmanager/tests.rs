@@ -1,3 +1,5 @@
+//! The Alertmanager client against recorded answers on a port.
+
 use super::silence::{self, MatchOperator, Matcher, NewSilence, SilenceState};
 use super::*;
 use crate::telemetry::wire::Server;

@@ -1,3 +1,5 @@
+//! The Grafana client against recorded answers on a port.
+
 use super::annotation::{self, Annotation};
 use super::*;
 use crate::telemetry::wire::Server;

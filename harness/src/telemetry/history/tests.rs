@@ -1,3 +1,5 @@
+//! Alert histories merged from polls: no change lost, none invented.
+
 use proptest::prelude::*;
 
 use super::*;

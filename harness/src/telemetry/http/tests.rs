@@ -1,3 +1,5 @@
+//! The HTTP layer against servers that are closed, silent, slow or broken.
+
 use super::super::wire::{Server, response};
 use super::*;
 

@@ -1,3 +1,5 @@
+//! The Loki client against recorded answers on a port.
+
 use super::*;
 use crate::telemetry::wire::Server;
 

@@ -1,3 +1,5 @@
+//! The Prometheus client against recorded answers on a port.
+
 use std::time::Duration;
 
 use super::super::wire::Server;

@@ -1,3 +1,5 @@
+//! Routes, grouping and inhibition, walked as Alertmanager walks them.
+
 use std::path::Path;
 
 use super::super::source;

@@ -1,3 +1,5 @@
+//! What scaling changes in an expression, and what it leaves as written.
+
 use super::*;
 
 fn scaled(text: &str, factor: f64) -> String {

@@ -1,3 +1,5 @@
+//! Whole configurations rendered for a run: scaled, readdressed, without a secret.
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,32 +1,32 @@
 //! One scenario from its first port to its verdict: the shell around the pure timeline. It performs what the timeline
 //! decides, in one loop; everything else (pollers, faults, loads, inboxes) only speaks to it.
 
+mod act;
+mod judge;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use super::actuate::{Actuator, Flow, Injected};
-use super::count::Base;
-use super::gather::{self, Sources};
-use super::observe::{self, Seen};
-use super::record::Record;
-use super::seed;
-use super::show;
-use super::sink::Sink;
-use super::stage::{self, Broken, Built, Place};
-use super::timeline::{Action, Baseline, Message, Timeline};
-use super::windows::{FaultTimes, Times};
+use crate::run::actuate::{Flow, Injected};
+use crate::run::count::Base;
+use crate::run::observe::{self, Seen};
+use crate::run::record::Record;
+use crate::run::show;
+use crate::run::sink::Sink;
+use crate::run::stage::{self, Broken, Built, Place};
+use crate::run::timeline::{Action, Message, Timeline};
+use crate::run::windows::{FaultTimes, Times};
 use crate::clock::Stamp;
 use crate::event::{EventKind, Phase, Verdict};
 use crate::expect::look::ScaledTime;
-use crate::expect::{Expectation, Mode, Window};
 use crate::load::{self, Second};
 use crate::outcome::{Evidence, Outcome, Reason};
-use crate::plan::build::{During, Plan, Step};
+use crate::plan::build::Plan;
 use crate::plan::scale::ConfigSet;
 use crate::telemetry::prometheus::OwnCounters;
 use crate::verdict::{self, Judgement};
@@ -381,260 +381,12 @@ impl Floor {
         self.sink().tell_at(now, EventKind::PhaseStarted { phase });
     }
 
-    fn start_load(&mut self) {
-        let now = self.sink().now();
-        self.base = Base { at: now };
-        self.times.load_started = Some(now);
-        let plan = Arc::clone(&self.drill.plan);
-        for load in &plan.loads {
-            let requests = seed::fill(load, &self.drill.place.prepared.spec().seed);
-            let mut spec = load::Spec::new(&load.name, self.built.target.clone(), load.model.clone(), requests);
-            spec.timeout = load.timeout;
-            spec.seed = load.seed;
-            match load::start(spec, self.sink().clock()) {
-                Ok(mut handle) => {
-                    let (_, nobody) = mpsc::unbounded_channel();
-                    let samples = std::mem::replace(handle.samples(), nobody);
-                    self.forward(&load.name, samples);
-                    self.flow.usual(&load.name, show::usual_rate(&load.model));
-                    self.handles.insert(load.name.clone(), handle);
-                }
-                Err(error) => self.sink().tell(EventKind::Warned { message: format!("failed to {error}") }),
-            }
-        }
-        let ramp = plan.loads.iter().map(|load| load.ramp).max().unwrap_or_default();
-        let warm = ramp + plan.reach + self.scrape() * 2;
-        let sender = self.sender.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(warm).await;
-            drop(sender.send(Input::Told(Message::Warm)));
-        });
-    }
-
-    fn forward(&self, load: &str, mut samples: UnboundedReceiver<Second>) {
-        let (sender, load) = (self.sender.clone(), load.to_owned());
-        tokio::spawn(async move {
-            while let Some(second) = samples.recv().await {
-                if sender.send(Input::Second(load.clone(), second)).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-
-    fn actuator(&self) -> Actuator {
-        let sender = self.sender.clone();
-        Actuator {
-            running: Arc::clone(&self.built.running),
-            inbox: Arc::clone(&self.built.inbox),
-            alertmanager: self.built.clients.alertmanager.clone(),
-            throttle: Arc::new(move |load, factor| drop(sender.send(Input::Factor(load.to_owned(), factor)))),
-            flow: self.flow.clone(),
-            sink: self.sink().clone(),
-        }
-    }
-
-    fn inject(&mut self, fault: usize) {
-        let now = self.sink().now();
-        self.fault_times(fault).injecting = Some(now);
-        let (actuator, sender) = (self.actuator(), self.sender.clone());
-        let (id, what) = (self.plan().schedule.faults[fault].id.clone(), self.plan().faults[fault].clone());
-        tokio::spawn(async move {
-            let (injected, proved) = actuator.inject(&id, &what).await;
-            let injected = Box::new(injected);
-            drop(sender.send(match proved {
-                Ok(_) => Input::Proved(fault, injected, actuator.sink.now()),
-                Err(_) => Input::NotEffective(fault, injected),
-            }));
-        });
-    }
-
-    fn probe(&self, fault: usize) {
-        let Some(injected) = self.injected.get(&fault).cloned() else { return };
-        let actuator = self.actuator();
-        tokio::spawn(async move { actuator.check(&injected).await });
-    }
-
-    /// Reverts; while the injection is still on its way, as soon as it has ended.
-    fn revert(&mut self, fault: usize) {
-        let now = self.sink().now();
-        self.fault_times(fault).reverting = Some(now);
-        let (actuator, sender) = (self.actuator(), self.sender.clone());
-        let known = self.injected.get(&fault).cloned();
-        let (id, what) = (self.plan().schedule.faults[fault].id.clone(), self.plan().faults[fault].clone());
-        tokio::spawn(async move {
-            let injected = known.unwrap_or_else(|| Injected::presumed(&id, &what, now));
-            actuator.revert(&injected).await;
-            drop(sender.send(Input::Gone(fault, actuator.sink.now())));
-        });
-    }
-
-    fn stop_load(&mut self) {
-        self.times.load_stopped = Some(self.sink().now());
-        let handles = std::mem::take(&mut self.handles);
-        let drain = self.plan().loads.iter().map(|load| load.timeout).max().unwrap_or_default().max(DRAIN);
-        let drain = if self.interrupted { Duration::ZERO } else { drain };
-        let sender = self.sender.clone();
-        tokio::spawn(async move {
-            let stopping = handles.into_iter().map(|(name, handle)| async move { (name, handle.stop(drain).await) });
-            let summaries = futures_util::future::join_all(stopping).await.into_iter().collect();
-            drop(sender.send(Input::LoadsEnded(summaries)));
-        });
-    }
-
-    /// From now on the loop looks again and again whether everything that may still come has come.
-    fn collect(&mut self) {
-        self.collecting = Some(self.sink().now());
-        let (sender, stop) = (self.sender.clone(), self.stop.clone());
-        tokio::spawn(async move {
-            let mut ticks = interval(LOOK);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    _ = ticks.tick() => {}
-                }
-                if sender.send(Input::Look).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Everything sent has been scraped, and the pages that must come have come or cannot come in time any more.
-    fn may_judge(&self) -> bool {
-        let Some(since) = self.collecting else { return false };
-        let now = self.sink().now();
-        if now < since + self.scrape() * 2 + Duration::from_millis(300) {
-            return false;
-        }
-        let waiting = self.plan().expectations.iter().any(|step| {
-            let Some(window) = self.times.window(&step.during, self.plan().echo) else { return false };
-            now < window.observed_until && self.is_open(step, window)
-        });
-        !waiting
-    }
-
-    /// Whether a page, or its end, is still to come.
-    fn is_open(&self, step: &Step, window: Window) -> bool {
-        let outcome = match &step.what {
-            Expectation::Alert(spec) if step.mode == Mode::Eventually => {
-                crate::expect::alert::judge(spec, step.mode, window, &self.record.history(&spec.name), self.time())
-            }
-            Expectation::Notification(spec) if step.mode == Mode::Eventually => {
-                let history = self.record.history(&spec.alert);
-                let mail = self.record.mail();
-                crate::expect::notification::judge(spec, step.mode, window, &mail, &history, self.time())
-            }
-            _ => return false,
-        };
-        let open = [Reason::NeverFired, Reason::NeverResolved, Reason::ResolvedMissing, Reason::HopPromAm];
-        let late = [Reason::HopAmReceiver, Reason::NoCoverage, Reason::WrongReceiver, Reason::Suppressed];
-        outcome.reason().is_some_and(|reason| open.contains(&reason) || late.contains(&reason))
-    }
-
-    fn sources(&self, settled: Stamp) -> Sources<'_> {
-        Sources {
-            prometheus: &self.built.clients.prometheus,
-            loki: self.built.clients.loki.as_ref(),
-            record: &self.record,
-            loads: &self.summaries,
-            signals: &self.drill.place.prepared.spec().signals,
-            base: &self.base,
-            scrape: self.scrape(),
-            time: self.time(),
-            settled,
-        }
-    }
-
-    /// Judges what must hold before any fault.
-    async fn judge_baseline(&mut self) -> Baseline {
-        let end = self.sink().now();
-        self.times.baseline_end = Some(end);
-        tokio::time::sleep(self.scrape() * 2).await;
-        for (name, handle) in &mut self.handles {
-            self.summaries.insert(name.clone(), handle.snapshot().await);
-        }
-        let plan = Arc::clone(&self.drill.plan);
-        let mut steady = Baseline::Steady;
-        for step in &plan.expectations {
-            let outcome = if step.during == During::Baseline {
-                let Some(window) = self.times.window(&step.during, plan.echo) else { continue };
-                gather::judge(step, window, self.sources(end + self.scrape())).await
-            } else {
-                let Some(outcome) = self.already_on(step, end) else { continue };
-                outcome
-            };
-            if !outcome.is_passed() {
-                steady = Baseline::Unsteady;
-                let why = "the baseline did not hold, so nothing was broken";
-                self.unreachable_because = Some((Reason::BaselineUnsteady, why));
-            }
-            self.tell_outcome(step, outcome);
-        }
-        steady
-    }
-
-    /// An alert that is on before its fault proves nothing when it is on afterwards.
-    fn already_on(&self, step: &Step, now: Stamp) -> Option<Outcome> {
-        let Expectation::Alert(spec) = &step.what else { return None };
-        if step.mode != Mode::Eventually || !matches!(step.during, During::All(_) | During::Any(_)) {
-            return None;
-        }
-        let window = Window::plain(now, now);
-        let history = self.record.history(&spec.name);
-        let outcome = crate::expect::alert::judge(spec, step.mode, window, &history, self.time());
-        (outcome.reason() == Some(Reason::FiringAtBaseline)).then_some(outcome)
-    }
-
-    fn tell_outcome(&mut self, step: &Step, outcome: Outcome) {
-        self.judged.insert(step.id.clone(), outcome.is_passed());
-        self.sink().tell(EventKind::ExpectationJudged { expectation: step.id.clone(), outcome });
-    }
-
-    async fn judge_rest(&mut self) {
-        let plan = Arc::clone(&self.drill.plan);
-        if self.unreachable_because.is_none() {
-            self.complete().await;
-        }
-        let settled = self.sink().now();
-        for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>() {
-            let outcome = match self.times.window(&step.during, plan.echo) {
-                Some(window) => self.judge_settled(step, window, settled).await,
-                None => self.unreached(),
-            };
-            self.tell_outcome(step, outcome);
-        }
-    }
-
-    /// Log lines may still be on their way: what depends on them is asked again until it holds or time is up.
-    async fn judge_settled(&self, step: &Step, window: Window, settled: Stamp) -> Outcome {
-        let deadline = tokio::time::Instant::now() + LOGS_SETTLE;
-        loop {
-            let outcome = gather::judge(step, window, self.sources(settled)).await;
-            let by_logs = matches!(step.what, Expectation::Log(_) | Expectation::Agreement(_));
-            if outcome.is_passed() || !by_logs || tokio::time::Instant::now() >= deadline {
-                return outcome;
-            }
-            tokio::time::sleep(LOOK * 4).await;
-        }
-    }
-
-    fn unreached(&self) -> Outcome {
-        match self.unreachable_because {
-            Some((reason, why)) => Outcome::Skipped(reason, Evidence::new(why)),
-            None => {
-                let evidence = Evidence::new("the scenario ended before this window began");
-                Outcome::Inconclusive(Reason::NoCoverage, evidence)
-            }
-        }
-    }
-
     async fn tear_down(&mut self) {
         self.stop.cancel();
         if self.interrupted {
             let plan = Arc::clone(&self.drill.plan);
-            for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>() {
+            for step in plan.expectations.iter().filter(|step| !self.judged.contains_key(&step.id)).collect::<Vec<_>>()
+            {
                 let evidence = Evidence::new("the run was ended before this was judged");
                 self.tell_outcome(step, Outcome::Skipped(Reason::Interrupted, evidence));
             }

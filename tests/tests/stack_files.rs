@@ -1,0 +1,289 @@
+//! The files that production loads and drills rewrite: dashboards, rules, runbooks, manifests, links between documents. No
+//! server is started; what a server would say is checked by `stack/check-rules`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::plan::scale::promql;
+use harness::plan::scale::yaml::{self, Node};
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Files below `folder` whose name ends in `ending`, in order.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut open = vec![root().join(folder)];
+    let mut found = Vec::new();
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "there is no {ending} in {folder}");
+    found
+}
+
+fn documents(path: &Path) -> Vec<Node> {
+    yaml::parse(&path.display().to_string(), &read(path)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn text<'a>(node: &'a Node, key: &str) -> &'a str {
+    node.get(key).and_then(Node::text).unwrap_or_default()
+}
+
+/// Every rule of the Prometheus rule files.
+fn rules() -> Vec<Node> {
+    let groups = |path: &PathBuf| documents(path)[0].get("groups").unwrap().items().to_vec();
+    files("stack/prometheus/rules", ".yml")
+        .iter()
+        .flat_map(groups)
+        .flat_map(|group| group.get("rules").unwrap().items().to_vec())
+        .collect()
+}
+
+/// Every rule of Loki's ruler.
+fn log_rules() -> Vec<Node> {
+    let groups = |path: &PathBuf| documents(path)[0].get("groups").unwrap().items().to_vec();
+    files("stack/loki/rules", ".yml")
+        .iter()
+        .flat_map(groups)
+        .flat_map(|group| group.get("rules").unwrap().items().to_vec())
+        .collect()
+}
+
+fn dashboards() -> Vec<(PathBuf, Value)> {
+    let parse = |path: PathBuf| {
+        let parsed = serde_json::from_str(&read(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, parsed)
+    };
+    files("stack/grafana/dashboards", ".json").into_iter().map(parse).collect()
+}
+
+/// Panels that show something.
+fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
+    dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row")
+}
+
+/// Queries by the uid of the data source they ask.
+fn queries(dashboard: &Value) -> Vec<(&str, &str)> {
+    let targets = panels(dashboard).flat_map(|panel| panel["targets"].as_array().unwrap());
+    targets.map(|target| (target["datasource"]["uid"].as_str().unwrap(), target["expr"].as_str().unwrap())).collect()
+}
+
+/// A panel's query as Prometheus gets it.
+fn interpolated(query: &str) -> String {
+    query.replace("$__rate_interval", "1m").replace("$job", "inventory")
+}
+
+/// The names of the metrics an expression reads.
+fn metrics(expression: &str) -> BTreeSet<String> {
+    let parsed = promql::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+    promql::selectors(&parsed).into_iter().filter_map(|(selector, _)| selector.name.clone()).collect()
+}
+
+/// Whether the service, a recording rule, or somebody else's exporter provides it.
+fn exists(metric: &str, names: &str, recorded: &BTreeSet<String>) -> bool {
+    const EXPORTERS: [&str; 12] = [
+        "up",
+        "ALERTS",
+        "scrape_",
+        "node_",
+        "container_",
+        "pg_",
+        "redis_",
+        "probe_",
+        "prometheus_",
+        "alertmanager_",
+        "loki_",
+        "process_",
+    ];
+    let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| metric.strip_suffix(suffix)).unwrap_or(metric);
+    let known = |name: &str| names.contains(&format!("\"{name}\" ["));
+    known(metric)
+        || known(base)
+        || recorded.contains(metric)
+        || EXPORTERS.iter().any(|prefix| metric.starts_with(prefix))
+}
+
+fn recorded() -> BTreeSet<String> {
+    rules().iter().map(|rule| text(rule, "record").to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn every_rule_and_panel_asks_for_metrics_that_exist() {
+    let names = read(&root().join("inventory-service/src/telemetry/names.rs"));
+    let recorded = recorded();
+    let rules = rules();
+    let dashboards = dashboards();
+    let of_rules = rules.iter().map(|rule| text(rule, "expr").to_owned());
+    let asked = dashboards.iter().flat_map(|(_, dashboard)| queries(dashboard));
+    let of_panels = asked.filter(|(source, _)| *source == "prometheus").map(|(_, query)| interpolated(query));
+    let mut seen = 0;
+    for expression in of_rules.chain(of_panels) {
+        for metric in metrics(&expression) {
+            assert!(exists(&metric, &names, &recorded), "nobody provides `{metric}`, asked for by {expression}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "only {seen} metrics were looked at");
+}
+
+#[test]
+fn every_panel_has_a_unit_and_a_question_for_a_provisioned_source() {
+    let sources = &documents(&root().join("stack/grafana/provisioning/datasources/datasources.yml"))[0];
+    let uids: BTreeSet<&str> =
+        sources.get("datasources").unwrap().items().iter().map(|source| text(source, "uid")).collect();
+    for (path, dashboard) in &dashboards() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert_eq!(dashboard["uid"].as_str(), Some(name.as_str()), "the uid is the file's name");
+        let mut ids = BTreeSet::new();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{name}: two panels have the id {}", panel["id"]);
+        }
+        for panel in panels(dashboard) {
+            let title = panel["title"].as_str().unwrap();
+            assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{name}: `{title}` has no unit");
+            assert!(
+                !panel["description"].as_str().unwrap_or_default().is_empty(),
+                "{name}: `{title}` has no description"
+            );
+            assert!(!panel["targets"].as_array().unwrap().is_empty(), "{name}: `{title}` asks nothing");
+        }
+        for (uid, query) in queries(dashboard) {
+            assert!(uids.contains(uid), "{name}: no data source has the uid `{uid}`");
+            assert!(!query.is_empty(), "{name}: an empty query");
+        }
+    }
+}
+
+#[test]
+fn the_eight_classical_panels_are_there() {
+    let dashboards = dashboards();
+    let (_, service) = dashboards.iter().find(|(path, _)| path.ends_with("inventory-service.json")).unwrap();
+    let titles: Vec<&str> = panels(service).filter_map(|panel| panel["title"].as_str()).collect();
+    for wanted in [
+        "Total inventory items",
+        "Request rate",
+        "Error rate",
+        "Request latency",
+        "Cache performance",
+        "CPU usage",
+        "Memory usage",
+        "Database errors",
+    ] {
+        assert!(titles.contains(&wanted), "there is no panel `{wanted}`");
+    }
+    assert!(panels(service).any(|panel| panel["type"] == "logs"), "there is no panel with logs");
+}
+
+#[test]
+fn every_alert_says_how_bad_whose_and_what_to_do() {
+    let mut alerts = BTreeSet::new();
+    for rule in rules().iter().chain(&log_rules()).filter(|rule| rule.get("alert").is_some()) {
+        let name = text(rule, "alert");
+        assert!(alerts.insert(name.to_owned()), "`{name}` stands twice");
+        let labels = rule.get("labels").unwrap();
+        assert!(
+            ["critical", "warning", "info", "none"].contains(&text(labels, "severity")),
+            "`{name}` has no severity"
+        );
+        assert!(["inventory", "platform"].contains(&text(labels, "team")), "`{name}` has no team");
+        let annotations = rule.get("annotations").unwrap();
+        for key in ["summary", "description"] {
+            assert!(!text(annotations, key).is_empty(), "`{name}` has no {key}");
+        }
+        let page = text(annotations, "runbook_url").rsplit_once("/blob/main/").map(|(_, path)| path.to_owned());
+        let page = root().join(page.unwrap_or_else(|| panic!("`{name}` has no runbook")));
+        assert!(read(&page).starts_with(&format!("# {name}\n")), "{} is about something else", page.display());
+        assert!(read(&page).contains("\n## Drill\n"), "{} does not say what rehearses the alert", page.display());
+    }
+}
+
+#[test]
+fn every_rule_file_has_unit_tests_that_name_each_of_its_alerts() {
+    for path in files("stack/prometheus/rules", ".yml") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let tests = read(&root().join(format!("stack/prometheus/tests/{name}_test.yml")));
+        let groups = documents(&path)[0].get("groups").unwrap().items().to_vec();
+        for rule in groups.iter().flat_map(|group| group.get("rules").unwrap().items()) {
+            let alert = text(rule, "alert");
+            let fires = tests.split("\n  - name: ").any(|test| test.contains(&format!("alertname: {alert}\n")));
+            assert!(alert.is_empty() || fires, "no unit test fires `{alert}`");
+        }
+    }
+}
+
+#[test]
+fn the_generated_manifests_are_fresh() {
+    let fresh = tempfile::tempdir().unwrap();
+    let status = Command::new(root().join("stack/kubernetes/generate")).arg(fresh.path()).status().unwrap();
+    assert!(status.success());
+    let committed = files("stack/kubernetes/generated", ".yaml");
+    for path in &committed {
+        let relative = path.strip_prefix(root().join("stack/kubernetes/generated")).unwrap();
+        assert!(
+            read(path) == read(&fresh.path().join(relative)),
+            "{} is stale: run `just kubernetes`",
+            relative.display()
+        );
+    }
+}
+
+#[test]
+fn every_manifest_is_an_object_whose_selector_finds_its_own_pods() {
+    for path in files("stack/kubernetes", ".yaml").iter().filter(|path| !path.ends_with("kube-prometheus-stack.yaml")) {
+        for object in documents(path) {
+            let what = format!("{} in {}", text(&object, "kind"), path.display());
+            assert!(!text(&object, "apiVersion").is_empty() && !text(&object, "kind").is_empty(), "{what}");
+            if text(&object, "kind") == "Kustomization" {
+                continue;
+            }
+            assert!(!text(object.get("metadata").unwrap(), "name").is_empty(), "{what} has no name");
+            let Some(template) = object.get("spec").and_then(|spec| spec.get("template")) else { continue };
+            let wanted = object.get("spec").unwrap().get("selector").unwrap().get("matchLabels").unwrap();
+            let labels = template.get("metadata").unwrap().get("labels").unwrap();
+            for (key, value) in wanted.entries() {
+                assert_eq!(Some(text(labels, key.text().unwrap())), value.text(), "{what}");
+            }
+            for container in template.get("spec").unwrap().get("containers").unwrap().items() {
+                for key in ["resources", "securityContext", "livenessProbe", "readinessProbe"] {
+                    assert!(container.get(key).is_some(), "{what}: container {} has no {key}", text(container, "name"));
+                }
+                let image = text(container, "image");
+                assert!(image.contains(':') && !image.ends_with(":latest"), "{what}: `{image}` is not pinned");
+            }
+        }
+    }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let tops = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name));
+    let mut checked = 0;
+    for path in files("docs", ".md").into_iter().chain(tops) {
+        let page = read(&path);
+        for link in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") || target.ends_with(".png") {
+                continue;
+            }
+            let wanted = path.parent().unwrap().join(target);
+            assert!(wanted.exists(), "{} leads to {link}, which does not exist", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "only {checked} links were looked at");
+}
