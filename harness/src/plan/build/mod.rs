@@ -243,6 +243,9 @@ impl Builder<'_> {
                 None => Fault::Process { action, target: name.clone() },
             }
         };
+        if let Some(fault) = on_receiver(inject) {
+            return Ok(fault);
+        }
         if let Some(call) = inject.switch() {
             let target = call.target.map_or_else(String::new, |target| target.get().clone());
             return Ok(Fault::Switch { target, name: call.name.to_owned(), parameters: call.values });
@@ -281,4 +284,15 @@ fn echo(steps: &[Step]) -> Duration {
     };
     let in_faults = steps.iter().filter(|step| matches!(step.during, During::All(_) | During::Any(_)));
     in_faults.map(of).max().unwrap_or_default()
+}
+
+/// `errors` and `slow` on `receiver:<name>` are the inbox's own misbehaviour, no switch of a component.
+fn on_receiver(inject: &Injection) -> Option<Fault> {
+    let name = inject.target()?.strip_prefix("receiver:")?.to_owned();
+    let misbehaviour = match inject {
+        Injection::Errors(it) => Misbehaviour::Status(it.status.unwrap_or(500)),
+        Injection::Slow(it) => Misbehaviour::Slow(it.add.0),
+        _ => return None,
+    };
+    Some(Fault::Receiver { name, misbehaviour })
 }
