@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Builder, During, Refused, Step};
 use crate::condition::Condition;
 use crate::expect::{
-    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric, Mode,
-    Notification, Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
+    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric,
+    Mode, Notification, Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
 };
 use crate::plan::scale::{logql, promql};
 use crate::plan::{bound, reach};

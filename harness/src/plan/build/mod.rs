@@ -6,14 +6,11 @@ mod traffic;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::plan::timeline::{FaultStep, Schedule};
-use crate::expect::{
-    Expectation,
-    Mode,
-};
+use crate::expect::{Expectation, Mode};
 use crate::fault::{Fault, Misbehaviour, ProcessAction};
 use crate::load;
 use crate::plan::scale::{ConfigSet, Scale};
+use crate::plan::timeline::{FaultStep, Schedule};
 use crate::scenario::model::{self, Injection, Scenario};
 use crate::scenario::{Loaded, spanned::Spanned};
 use crate::source::Location;

@@ -63,7 +63,11 @@ impl Builder<'_> {
                 let max_in_flight = usize::try_from(max_in_flight).unwrap_or(usize::MAX);
                 Ok((load::Model::Open { stages, arrivals: arrivals(kind), max_in_flight }, ramp))
             }
-            Some(Pace::Users(_)) => Err(self.refuse(&written.name, "virtual users are read, and cannot be run yet")),
+            Some(Pace::Users(closed)) => {
+                let ramp = self.real(closed.ramp.0);
+                let count = usize::try_from(closed.users).unwrap_or(usize::MAX);
+                Ok((load::Model::Users { count, ramp, think: closed.think.0 }, ramp))
+            }
             None => Err(self.refuse(&written.name, "a load has exactly one of `open`, `closed` and `stages`")),
         }
     }

@@ -2,6 +2,7 @@
 //! decides, in one loop; everything else (pollers, faults, loads, inboxes) only speaks to it.
 
 mod act;
+mod hear;
 mod judge;
 
 use std::collections::BTreeMap;
@@ -12,15 +13,6 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::run::actuate::{Flow, Injected};
-use crate::run::count::Base;
-use crate::run::observe::{self, Seen};
-use crate::run::record::Record;
-use crate::run::show;
-use crate::run::sink::Sink;
-use crate::run::stage::{self, Broken, Built, Place};
-use crate::run::timeline::{Action, Message, Timeline};
-use crate::run::windows::{FaultTimes, Times};
 use crate::clock::Stamp;
 use crate::event::{EventKind, Phase, Verdict};
 use crate::expect::look::ScaledTime;
@@ -28,7 +20,15 @@ use crate::load::{self, Second};
 use crate::outcome::{Evidence, Outcome, Reason};
 use crate::plan::build::Plan;
 use crate::plan::scale::ConfigSet;
-use crate::telemetry::prometheus::OwnCounters;
+use crate::run::actuate::{Flow, Injected};
+use crate::run::count::Base;
+use crate::run::observe::Seen;
+use crate::run::record::Record;
+use crate::run::show;
+use crate::run::sink::Sink;
+use crate::run::stage::{self, Broken, Built, Place};
+use crate::run::timeline::{Action, Message, Timeline};
+use crate::run::windows::{FaultTimes, Times};
 use crate::verdict::{self, Judgement};
 
 /// How often the loop looks whether it may judge.
@@ -268,80 +268,6 @@ impl Floor {
         self.sink().tell(EventKind::StackReady { took: since(now), prometheus_first_up: first.map(since) });
         self.watch();
         self.told(Message::StackReady)
-    }
-
-    /// Starts the pollers.
-    fn watch(&self) {
-        let evaluation = self.built.rendered.config.prometheus.evaluation_interval;
-        let period = (evaluation / 2).clamp(Duration::from_millis(100), Duration::from_secs(1));
-        let (to, mut from) = mpsc::unbounded_channel();
-        let clock = self.sink().clock();
-        let clients = &self.built.clients;
-        tokio::spawn(observe::rules(clients.prometheus.clone(), period, clock, to.clone(), self.stop.clone()));
-        if let Some(alertmanager) = clients.alertmanager.clone() {
-            let period = period.max(Duration::from_millis(200));
-            tokio::spawn(observe::holdings(alertmanager, period, clock, to, self.stop.clone()));
-        }
-        let sender = self.sender.clone();
-        tokio::spawn(async move {
-            while let Some(seen) = from.recv().await {
-                if sender.send(Input::Seen(seen)).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-
-    fn seen(&mut self, seen: Seen) {
-        match seen {
-            Seen::Rules { asked, groups } => {
-                for (at, event) in self.record.rules(&groups, asked) {
-                    self.drill.sink.tell_at(at, event);
-                }
-                self.reachability("prometheus", None);
-            }
-            Seen::Held { asked, alerts } => {
-                self.record.held(&alerts, asked);
-                self.reachability("alertmanager", None);
-            }
-            Seen::Deliveries(deliveries) => self.record.deliveries(&deliveries),
-            Seen::Silent { component, error } => self.reachability(component, Some(error.to_string())),
-        }
-    }
-
-    fn reachability(&mut self, component: &'static str, error: Option<String>) {
-        let reachable = error.is_none();
-        if self.reachable.insert(component, reachable).unwrap_or(true) != reachable {
-            self.sink().tell(EventKind::ServerReachability {
-                component: component.to_owned(),
-                reachable,
-                message: error.unwrap_or_default(),
-            });
-        }
-    }
-
-    /// Asks Prometheus what it has evaluated and missed by its own account.
-    async fn count(&mut self) {
-        let at = self.sink().now();
-        if let Ok(metrics) = self.built.clients.prometheus.own_metrics().await {
-            self.record.counted(OwnCounters::of(&metrics), at);
-        }
-    }
-
-    /// Completes the alert history from what Prometheus stored.
-    async fn complete(&mut self) {
-        self.count().await;
-        let Some(begun) = self.times.load_started else { return };
-        let until = self.sink().now();
-        let prometheus = self.built.clients.prometheus.clone();
-        let range = |metric: &str| format!("{metric}[{}ms]", until.since(begun).as_millis());
-        let alerts = prometheus.range_raw(&range("ALERTS"), until).await;
-        let for_state = prometheus.range_raw(&range("ALERTS_FOR_STATE"), until).await;
-        if let (Ok(alerts), Ok(for_state)) = (alerts, for_state) {
-            for (at, event) in self.record.series(&alerts.value, &for_state.value) {
-                self.sink().tell_at(at, event);
-            }
-        }
     }
 
     fn fault_times(&mut self, fault: usize) -> &mut FaultTimes {
