@@ -195,7 +195,8 @@ impl Stand {
     /// Starts a drill.
     pub async fn start(&self) -> Running<'_> {
         let permit = PERMITS.acquire().await.expect("the semaphore is never closed");
-        let write = |name| Stdio::from(File::create(self.root().join(name)).expect("the stand's folder can be written"));
+        let write =
+            |name| Stdio::from(File::create(self.root().join(name)).expect("the stand's folder can be written"));
         let file = self.scenario_file();
         let mut command = self.command(&["validate", &file, "--out", "reports"]);
         let child = command.stdout(write("stdout")).stderr(write("stderr")).spawn().expect("the harness starts");

@@ -28,7 +28,9 @@ async fn main() -> std::io::Result<()> {
 
 fn answer(request: &Request<Incoming>, count: &AtomicU64) -> Response<Full<Bytes>> {
     let text = match request.uri().path() {
-        "/metrics" => format!("# TYPE echo_requests_total counter\necho_requests_total {}\n", count.load(Ordering::Relaxed)),
+        "/metrics" => {
+            format!("# TYPE echo_requests_total counter\necho_requests_total {}\n", count.load(Ordering::Relaxed))
+        }
         path => {
             count.fetch_add(1, Ordering::Relaxed);
             path.to_owned()

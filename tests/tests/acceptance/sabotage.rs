@@ -24,11 +24,13 @@ for = "11m"
 inject.silence = { matchers = ['alertname="InventoryHighErrorRate"'] }
 "#;
 
+// Alertmanager goes on trying to deliver what it has begun to, ten real seconds long: the pager stays dead until the last
+// moment that counts.
 const DEAD_PAGER: &str = r#"
 [[fault]]
 id  = "deaf"
 at  = "0s"
-for = "11m"
+for = "16m"
 inject.stop = { target = "receiver:pager" }
 "#;
 
@@ -36,7 +38,7 @@ const REFUSING_PAGER: &str = r#"
 [[fault]]
 id  = "refusing"
 at  = "0s"
-for = "11m"
+for = "16m"
 inject.errors = { target = "receiver:pager", status = 500 }
 "#;
 
@@ -130,7 +132,8 @@ async fn s20_a_wrong_severity_is_wrong_labels() {
 
 #[tokio::test]
 async fn s21_an_annotation_that_cannot_be_rendered_is_an_annotation_error() {
-    let drill = broken_burst(burst().edit_rules("$value | humanizePercentage", "query \"nothing\" | first | value")).await;
+    let drill =
+        broken_burst(burst().edit_rules("$value | humanizePercentage", "query `nothing` | first | value")).await;
     drill.assert_failed("alert-1", Reason::AnnotationError);
 }
 
@@ -146,7 +149,8 @@ async fn s24_a_hung_prometheus_in_a_never_window_is_no_coverage_and_exit_3() {
 
 #[tokio::test]
 async fn s28_an_alert_that_is_kept_firing_resolves_late() {
-    let drill = broken_burst(burst().edit_rules("        for: 2m\n", "        for: 2m\n        keep_firing_for: 8m\n")).await;
+    let drill =
+        broken_burst(burst().edit_rules("        for: 2m\n", "        for: 2m\n        keep_firing_for: 8m\n")).await;
     drill.assert_failed("alert-1", Reason::ResolvedLate);
 }
 
@@ -183,21 +187,24 @@ async fn s32_a_silence_suppresses_the_page() {
 
 #[tokio::test]
 async fn s34_a_dead_receiver_loses_the_page_between_alertmanager_and_receiver() {
-    let drill = broken_burst(burst().add_to_scenario(DEAD_PAGER)).await;
+    let drill =
+        broken_burst(burst().edit_scenario("recovery = \"6m\"", "recovery = \"1m\"").add_to_scenario(DEAD_PAGER)).await;
     drill.assert_held("alert-1");
     drill.assert_failed("notification-1", Reason::HopAmReceiver);
 }
 
 #[tokio::test]
 async fn s35_a_receiver_that_always_answers_500_loses_the_page_too() {
-    let drill = broken_burst(burst().add_to_scenario(REFUSING_PAGER)).await;
+    let drill =
+        broken_burst(burst().edit_scenario("recovery = \"6m\"", "recovery = \"1m\"").add_to_scenario(REFUSING_PAGER))
+            .await;
     drill.assert_held("alert-1");
     drill.assert_failed("notification-1", Reason::HopAmReceiver);
 }
 
 #[tokio::test]
 async fn s37_send_resolved_false_is_a_missing_resolved_message() {
-    let pager = "pagerduty-routing-key\n        send_resolved: true";
+    let pager = "pagerduty_configs:\n      - send_resolved: true";
     let drill = broken_burst(burst().edit_routes(pager, &pager.replace("true", "false"))).await;
     drill.assert_held("alert-1");
     drill.assert_failed("notification-1", Reason::ResolvedMissing);

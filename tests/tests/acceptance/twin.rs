@@ -4,19 +4,19 @@ use acceptance::{Drill, Stand};
 use tokio::sync::OnceCell;
 
 /// The unbroken `burst`.
-pub async fn burst() -> &'static Drill {
+pub(crate) async fn burst() -> &'static Drill {
     static TWIN: OnceCell<Drill> = OnceCell::const_new();
     healthy(&TWIN, "burst").await
 }
 
 /// The unbroken `crash`.
-pub async fn crash() -> &'static Drill {
+pub(crate) async fn crash() -> &'static Drill {
     static TWIN: OnceCell<Drill> = OnceCell::const_new();
     healthy(&TWIN, "crash").await
 }
 
 /// The unbroken `quiet`.
-pub async fn quiet() -> &'static Drill {
+pub(crate) async fn quiet() -> &'static Drill {
     static TWIN: OnceCell<Drill> = OnceCell::const_new();
     healthy(&TWIN, "quiet").await
 }

@@ -252,6 +252,7 @@ impl Floor {
     fn told(&mut self, message: Message) -> Vec<Action> {
         if message == Message::Interrupted {
             self.interrupted = true;
+            self.sink().tell(EventKind::InterruptReceived { signal: "SIGINT or SIGTERM".to_owned() });
             self.collecting = None;
         }
         let now = self.sink().now();
