@@ -238,26 +238,6 @@ fn every_dependency_is_used() {
 }
 
 #[test]
-fn every_link_between_pages_leads_somewhere() {
-    let mut dead = Vec::new();
-    let mut links = 0;
-    for page in files().into_iter().filter(|path| path.ends_with(".md")) {
-        let text = read(&page);
-        let prose = text.split("```").step_by(2);
-        let targets = prose.flat_map(|part| part.split("](").skip(1)).filter_map(|rest| rest.split([')', '#']).next());
-        let folder = root().join(&page).parent().expect("a page lies in a folder").to_path_buf();
-        for target in targets.filter(|target| !target.is_empty() && !target.contains(':')) {
-            links += 1;
-            if !folder.join(target).exists() {
-                dead.push(format!("{page}: {target}"));
-            }
-        }
-    }
-    assert!(links > 50, "the pages have more links than {links}");
-    assert_none(dead, "links to pages that are not there");
-}
-
-#[test]
 fn every_recipe_that_is_called_exists() {
     let justfile = read("justfile");
     let defined: BTreeSet<&str> = justfile
