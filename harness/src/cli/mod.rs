@@ -6,6 +6,7 @@ mod explain;
 mod find;
 mod lint;
 mod list;
+mod load;
 mod new;
 mod report;
 mod schema;
@@ -48,6 +49,8 @@ enum Command {
     List(list::Options),
     /// Writes a scenario to start from.
     New(new::Options),
+    /// Sends load to a server of this machine and says honestly how it did.
+    Load(load::Options),
     /// Keeps a stack running for people.
     #[command(subcommand)]
     Stack(stack::Options),
@@ -103,6 +106,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(options) => explain::run(&options),
         Command::List(options) => list::run(&options),
         Command::New(options) => new::run(&options),
+        Command::Load(options) => load::run(&options),
         Command::Stack(options) => stack::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Report(options) => report::run(&options),

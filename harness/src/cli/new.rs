@@ -20,7 +20,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         bail!("{} exists already", path.display());
     }
     std::fs::create_dir_all("scenarios").context("make the folder scenarios")?;
-    std::fs::write(&path, crate::scenario::template(&options.name)).with_context(|| format!("write {}", path.display()))?;
+    std::fs::write(&path, crate::scenario::template(&options.name))
+        .with_context(|| format!("write {}", path.display()))?;
     print(&path.display().to_string());
     Ok(ExitCode::SUCCESS)
 }

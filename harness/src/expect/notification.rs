@@ -97,9 +97,8 @@ pub fn judge(
     if let Some(summary) = outside_bound(spec, first, history, time) {
         return Outcome::Inconclusive(Reason::Timing, Evidence { summary, ..evidence });
     }
-    let resolved = told.map_or_else(String::new, |it| {
-        format!("; told it was over {}", time.around_end(window.end, it.received))
-    });
+    let resolved =
+        told.map_or_else(String::new, |it| format!("; told it was over {}", time.around_end(window.end, it.received)));
     let summary = format!(
         "{} got it by {} {} after the fault{resolved}",
         spec.receiver,

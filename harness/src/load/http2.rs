@@ -139,14 +139,15 @@ impl Http2 {
         if let Poll::Ready(Err(error)) = Pin::new(connection.as_mut()).poll(context) {
             return Err(error);
         }
-        if self.waiting.is_some() && sender.poll_ready(context)?.is_ready() {
-            if let Some((request, body)) = self.waiting.take() {
-                let (response, mut sending) = sender.send_request(request, body.is_empty())?;
-                if !body.is_empty() {
-                    sending.send_data(body, true)?;
-                }
-                self.stream = Some(Stream::Head(response));
+        if self.waiting.is_some()
+            && sender.poll_ready(context)?.is_ready()
+            && let Some((request, body)) = self.waiting.take()
+        {
+            let (response, mut sending) = sender.send_request(request, body.is_empty())?;
+            if !body.is_empty() {
+                sending.send_data(body, true)?;
             }
+            self.stream = Some(Stream::Head(response));
         }
         let answered = self.read(context)?;
         let State::Ready(_, connection) = &mut self.state else { return Ok(Advance::Waiting) };

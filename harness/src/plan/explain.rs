@@ -23,7 +23,10 @@ pub fn text(studied: &Studied) -> String {
     let real = plan.schedule.baseline + drill(plan) + plan.schedule.recovery;
     let length = show_duration(real.as_secs_f64() * plan.scale);
     let took = show_duration(real.as_secs_f64());
-    line(&mut out, &format!("{length} of production time, {took} of real time at scale {} (start-up not counted)\n", plan.scale));
+    line(
+        &mut out,
+        &format!("{length} of production time, {took} of real time at scale {} (start-up not counted)\n", plan.scale),
+    );
     out.push_str(&axis(plan));
     line(&mut out, "");
     for step in &plan.expectations {
@@ -88,7 +91,8 @@ fn bounds(studied: &Studied, alert: &str, labels: &Labels, delivery: bool) -> St
     let mut out = String::new();
     for computed in bound::bounds(&studied.scaled, alert, labels, Conditions::default()) {
         let mut row = |name: &str, interval: Interval, terms: &[&[Term]]| {
-            writeln!(out, "{:22}   {name:10} {}", "", range(interval, terms, scale)).expect("writing to a string cannot fail");
+            writeln!(out, "{:22}   {name:10} {}", "", range(interval, terms, scale))
+                .expect("writing to a string cannot fail");
         };
         if delivery {
             for route in &computed.routes {

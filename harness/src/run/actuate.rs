@@ -26,7 +26,10 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// What the loads sent lately, and what they send when nothing is wrong.
 #[derive(Clone, Debug, Default)]
-pub struct Flow(Arc<Mutex<BTreeMap<String, (f64, Option<Second>)>>>);
+pub struct Flow(Arc<Mutex<Flows>>);
+
+/// By load: its usual rate, requests per second, and its latest second.
+type Flows = BTreeMap<String, (f64, Option<Second>)>;
 
 impl Flow {
     /// Takes in a second of a load.

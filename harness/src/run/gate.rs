@@ -144,10 +144,13 @@ impl Gate {
     }
 
     async fn discovered(&self, prometheus: &Prometheus, deadline: Instant) -> Result<(), Broken> {
-        while self.alerting == Alerting::Configured {
+        if self.alerting != Alerting::Configured {
+            return Ok(());
+        }
+        loop {
             let found = prometheus.alertmanagers().await.map_err(|error| silent(&error))?.value;
             if !found.is_empty() {
-                break;
+                return Ok(());
             }
             if Instant::now() >= deadline {
                 let message = "Prometheus did not discover the Alertmanager it is configured with";
@@ -155,7 +158,6 @@ impl Gate {
             }
             sleep(PAUSE).await;
         }
-        Ok(())
     }
 
     /// Every rule three times: `ALERTS` and recorded series lag by two evaluations after a start (T23).

@@ -73,7 +73,8 @@ impl Record {
         for (key, _) in self.alerts.rules() {
             let group = format!("{};{}", key.file, key.group);
             let interval = self.alerts.interval(key).unwrap_or_default().as_secs_f64();
-            let grown = |of: &BTreeMap<String, f64>, since: &BTreeMap<String, f64>| Some(of.get(&group)? - since.get(&group)?);
+            let grown =
+                |of: &BTreeMap<String, f64>, since: &BTreeMap<String, f64>| Some(of.get(&group)? - since.get(&group)?);
             let missed = grown(&counters.iterations_missed, &before.iterations_missed);
             let due = grown(&counters.iterations, &before.iterations);
             let expected = at.since(begun).as_secs_f64() / interval;

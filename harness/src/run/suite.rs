@@ -293,7 +293,9 @@ pub fn run_id() -> String {
 }
 
 pub(super) fn make_folder(reports: &Path, run: &str) -> Result<PathBuf, SuiteError> {
-    let folder = reports.join(run);
+    // components run in folders of their own, where a relative path would mean another place
+    let absolute = std::path::absolute(reports.join(run));
+    let folder = absolute.map_err(|source| SuiteError::Folder { path: reports.join(run), source })?;
     let failed = |source| SuiteError::Folder { path: folder.clone(), source };
     std::fs::create_dir_all(reports).map_err(failed)?;
     std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;

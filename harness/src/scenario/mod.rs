@@ -66,7 +66,7 @@ impl Loaded {
 ///
 /// # Errors
 /// Everything that is wrong with its form: unreadable, no TOML, unknown or missing keys, wrong types, units or texts.
-/// What it refers to is checked by [`lint`].
+/// What it refers to is checked by [`lint()`].
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let text = syntax::read(path).map_err(|diagnostic| vec![*diagnostic])?;
     load_text(&path.display().to_string(), &text)

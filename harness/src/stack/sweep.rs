@@ -1,6 +1,6 @@
 //! The sweep: removes what dead runs left behind, by their journals. Never touches a live run; twice is the same as once.
 //!
-//! Called at the start of a run and by `harness sweep`; the reaper uses the same [`remove`] for its own run.
+//! Called at the start of a run and by `harness sweep`; the reaper uses the same `remove` for its own run.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api;
 use crate::proxy::{Mode, Proxy};
-use crate::servers::{Postgres, authority, database, execute, with_database};
+use crate::servers::{Login, Postgres, authority, database, execute};
 use crate::support::{Running, eventually, start};
 
 /// What a caller waits at most: the request's deadline and some room for a busy machine.
@@ -55,7 +55,7 @@ async fn migrating_twice_changes_nothing() {
 #[tokio::test]
 #[cfg_attr(not(test_postgres_binary), ignore = "no postgres on this machine: just test-servers")]
 async fn the_services_own_role_can_change_rows_and_nothing_else() {
-    let postgres = Postgres::start().await;
+    let postgres = Postgres::start(Login::Password).await;
     let admin = postgres.admin_url();
     execute(&admin, include_str!("../../deploy/postgres-roles.sql").to_owned()).await;
     execute(&admin, "ALTER ROLE inventory PASSWORD 'b'; ALTER ROLE inventory_owner PASSWORD 'a'".to_owned()).await;
@@ -90,15 +90,14 @@ async fn survives(mode: Mode) {
     };
     let mut acknowledged: u32 = 0;
     let mut round = async || {
-        let statuses: Vec<u16> =
-            join_all((0..20).map(|_| reserve())).await.iter().map(|(status, ..)| *status).collect();
+        let statuses: Vec<u16> = join_all((0..8).map(|_| reserve())).await.iter().map(|(status, ..)| *status).collect();
         acknowledged += u32::try_from(statuses.iter().filter(|status| **status == 201).count()).unwrap();
         statuses.iter().all(|status| *status == 201).then_some(())
     };
     eventually("a round without a failure", &mut round).await;
     proxy.set(mode);
     for _ in 0..3 {
-        for (status, elapsed, answer) in join_all((0..20).map(|_| reserve())).await {
+        for (status, elapsed, answer) in join_all((0..8).map(|_| reserve())).await {
             assert_eq!(status, 503, "{mode:?}");
             assert_eq!(answer.headers()["retry-after"], "1");
             assert!(elapsed < ANSWERED, "{mode:?}: {elapsed:?}");
@@ -116,7 +115,7 @@ async fn survives(mode: Mode) {
         .filter(|(series, _)| series.starts_with("inventory_db_errors_total"))
         .map(|(_, value)| value)
         .sum::<f64>();
-    assert!(failures > 50.0, "{mode:?}: {failures}");
+    assert!(failures > 20.0, "{mode:?}: {failures}");
     let rows = counted(&url).await;
     assert!(rows.0 >= i64::from(acknowledged), "{mode:?}: {rows:?}, acknowledged {acknowledged}");
     assert_eq!(rows.0 + rows.1, 1000, "what is reserved and what is left is what there was");
@@ -167,7 +166,7 @@ async fn a_full_pool_is_503_in_time_and_recovers() {
 #[tokio::test]
 #[cfg_attr(not(test_postgres_binary), ignore = "no postgres on this machine: just test-servers")]
 async fn a_killed_database_comes_back_with_every_acknowledged_write() {
-    let mut postgres = Postgres::start().await;
+    let mut postgres = Postgres::start(Login::Password).await;
     let url = postgres.admin_url();
     let running = service(&url).await;
     running.item("A", 10_000).await;
@@ -213,8 +212,8 @@ async fn a_service_without_its_database_waits_for_it() {
 #[tokio::test]
 #[cfg_attr(not(test_postgres_binary), ignore = "no postgres on this machine: just test-servers")]
 async fn a_wrong_password_is_an_error_at_start_that_does_not_show_it() {
-    let url = database().await;
-    let wrong = with_database(&format!("postgres://admin:hunter2@{}/x", authority(&url)), "postgres");
+    let postgres = Postgres::start(Login::Password).await;
+    let wrong = format!("postgres://admin:hunter2@{}/postgres", authority(&postgres.admin_url()));
     let settings = inventory_service::Settings::from_lookup(|name| match name {
         "DATABASE_URL" => Some(wrong.clone()),
         "LISTEN" | "ADMIN_LISTEN" => Some("127.0.0.1:0".to_owned()),

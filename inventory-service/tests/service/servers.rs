@@ -36,6 +36,7 @@ impl Server {
         let mut command = Command::new("sh");
         command.arg("-c").arg(script).arg("sh").arg(folder).arg(program).args(arguments).current_dir(folder);
         as_nobody(&mut command);
+        drop(std::fs::remove_file(folder.join("pid")));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let leash = child.stdin.take();
         Self { child, _leash: leash, folder: folder.to_owned() }
@@ -44,8 +45,11 @@ impl Server {
     /// Whether the server has ended by itself.
     fn has_ended(&self) -> bool {
         let pid = std::fs::read_to_string(self.folder.join("pid")).unwrap_or_default();
+        if pid.is_empty() {
+            return false;
+        }
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        !pid.is_empty() && (stat.is_empty() || stat.contains(") Z "))
+        stat.is_empty() || stat.contains(") Z ")
     }
 
     /// Kills the server itself, as the kernel would.
@@ -94,6 +98,15 @@ fn find(program: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{program} is not on this machine any more; build again"))
 }
 
+impl Login {
+    fn option(self) -> &'static str {
+        match self {
+            Self::Password => "--auth=scram-sha-256",
+            Self::Trust => "--auth=trust",
+        }
+    }
+}
+
 /// A PostgreSQL of one's own.
 pub(crate) struct Postgres {
     server: Option<Server>,
@@ -101,8 +114,17 @@ pub(crate) struct Postgres {
     port: u16,
 }
 
+/// How a PostgreSQL knows its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// By their passwords; every connection costs both sides some milliseconds of arithmetic.
+    Password,
+    /// It believes them.
+    Trust,
+}
+
 impl Postgres {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(login: Login) -> Self {
         let folder = folder_of_nobody();
         let password = folder.path().join("password");
         std::fs::write(&password, PASSWORD).unwrap();
@@ -110,7 +132,7 @@ impl Postgres {
         command.arg("-D").arg(folder.path().join("data")).args([
             "-U",
             "admin",
-            "--auth=scram-sha-256",
+            login.option(),
             "--no-sync",
             "--locale=C",
             "-E",
@@ -190,8 +212,9 @@ pub(crate) async fn database() -> String {
     static SHARED: OnceCell<Option<Postgres>> = OnceCell::const_new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let named = std::env::var("TEST_POSTGRES_URL").ok();
-    let shared =
-        SHARED.get_or_init(|| async { if named.is_some() { None } else { Some(Postgres::start().await) } }).await;
+    let shared = SHARED
+        .get_or_init(|| async { if named.is_some() { None } else { Some(Postgres::start(Login::Trust).await) } })
+        .await;
     let admin = named.unwrap_or_else(|| shared.as_ref().unwrap().admin_url());
     let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     execute(&admin, format!("CREATE DATABASE {name}")).await;

@@ -10,29 +10,29 @@ const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "reports"];
 
 /// Which rules a line answers to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     Product,
     Test,
 }
 
 /// A line of Rust without its comments and literals.
-pub struct Line<'a> {
-    pub number: usize,
-    pub code: &'a str,
-    pub part: Part,
+pub(crate) struct Line<'a> {
+    pub(crate) number: usize,
+    pub(crate) code: &'a str,
+    pub(crate) part: Part,
     /// How many inline modules it is in.
-    pub nested: usize,
+    pub(crate) nested: usize,
 }
 
 /// A Rust file of a member.
-pub struct Source {
+pub(crate) struct Source {
     /// From the workspace root, with `/`.
-    pub path: String,
-    pub text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
     /// As long as `text`, line by line.
-    pub code: String,
+    pub(crate) code: String,
     /// `Test` if the whole file is.
-    pub part: Part,
+    pub(crate) part: Part,
 }
 
 impl Source {
@@ -43,7 +43,7 @@ impl Source {
     }
 
     /// Relies on rustfmt: an item at the top level opens and closes in the first column.
-    pub fn lines(&self) -> Vec<Line<'_>> {
+    pub(crate) fn lines(&self) -> Vec<Line<'_>> {
         let mut lines = Vec::new();
         let (mut nested, mut part, mut gated) = (0, self.part, false);
         for (index, code) in self.code.lines().enumerate() {
@@ -83,17 +83,17 @@ fn is_test(path: &str) -> bool {
 }
 
 /// The workspace root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the member lies in the workspace").to_path_buf()
 }
 
 /// A file of the workspace.
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("failed to read {path}: {error}"))
 }
 
 /// Every Rust file of every member, sorted by path; read once.
-pub fn sources() -> &'static [Source] {
+pub(crate) fn sources() -> &'static [Source] {
     static SOURCES: OnceLock<Vec<Source>> = OnceLock::new();
     SOURCES.get_or_init(load)
 }
@@ -111,7 +111,7 @@ fn load() -> Vec<Source> {
 }
 
 /// Every file of the workspace that is not output, from its root, sorted.
-pub fn files() -> Vec<String> {
+pub(crate) fn files() -> Vec<String> {
     let (root, mut found, mut open) = (root(), Vec::new(), vec![root()]);
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(&folder).expect("the folder was listed by its parent") {
@@ -184,7 +184,7 @@ fn raw_end(rest: &[char]) -> Option<usize> {
 }
 
 /// Whether a character can be part of an identifier.
-pub fn is_word(character: char) -> bool {
+pub(crate) fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 

@@ -216,3 +216,23 @@ fn the_service_and_the_log_store_know_nothing_of_the_harness() {
     let harness = read("harness/Cargo.toml");
     assert!(!harness.lines().any(|line| line.starts_with("inventory-service")), "the harness depends on its subject");
 }
+
+#[test]
+fn every_dependency_is_used() {
+    let mut unused = Vec::new();
+    for member in ["harness", "inventory-service", "stack/logstore"] {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        let inside = format!("{member}/");
+        let here: Vec<&Source> = sources().iter().filter(|source| source.path.starts_with(&inside)).collect();
+        let sections = manifest.split("\n[").filter(|section| section.contains("dependencies]"));
+        let names =
+            sections.flat_map(|section| section.lines().skip(1)).filter_map(|line| line.split(['.', ' ', '=']).next());
+        for name in names.filter(|name| name.starts_with(char::is_alphabetic)) {
+            let krate = name.replace('-', "_");
+            if !here.iter().any(|source| has_word(&source.code, &krate)) {
+                unused.push(format!("{member}/Cargo.toml: {name}"));
+            }
+        }
+    }
+    assert_none(unused, "dependencies that no source names");
+}

@@ -144,13 +144,13 @@ impl Engine {
 
     /// The ids of a run's networks.
     pub(super) async fn networks(&self, run: &str) -> Result<Vec<String>, EngineError> {
-        let options = ListNetworksOptions { filters: Some(of_run(run)), ..Default::default() };
+        let options = ListNetworksOptions { filters: Some(of_run(run)) };
         let found = bounded("list networks", self.docker.list_networks(Some(options))).await?;
         Ok(found.into_iter().filter_map(|network| network.id).collect())
     }
 
     async fn volumes(&self, run: &str) -> Result<Vec<String>, EngineError> {
-        let options = ListVolumesOptions { filters: Some(of_run(run)), ..Default::default() };
+        let options = ListVolumesOptions { filters: Some(of_run(run)) };
         let found = bounded("list volumes", self.docker.list_volumes(Some(options))).await?;
         Ok(found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
     }
