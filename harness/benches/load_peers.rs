@@ -1,6 +1,6 @@
 //! Load generators side by side: ours, wrk, hey and oha (those found on PATH) against one server, which has the first
 //! core for itself while the generator has the second. `cargo bench -p harness --bench load_peers [-- <table> …]` with
-//! `speed`, `paced`, `stall`, `held`; prints Markdown tables, kept in `docs/benchmarks.md`.
+//! `speed`, `paced`, `stall`, `delay`, `held`; prints Markdown tables, kept in `docs/benchmarks.md`.
 //!
 //! CPU time is the kernel's account of the whole process (`/proc/<pid>/stat` of the exited, not yet reaped child),
 //! requests are the server's own count, memory is the highest resident size (`VmHWM`, read every 20 ms).
@@ -28,10 +28,10 @@ fn main() -> Anyhow<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["serve", stall_ms] => serve(Duration::from_millis(stall_ms.parse()?)),
+        ["serve", stall, delay] => serve(Behaviour { stall: millis(stall)?, delay: millis(delay)? }),
         ["ours", pace, value, seconds, url] => ours(pace, value, seconds, url),
         ["held", rate, seconds, url] => held(rate.parse()?, seconds.parse()?, url),
-        [] => tables(&["speed", "paced", "stall", "held"]),
+        [] => tables(&["speed", "paced", "stall", "delay", "held"]),
         ref chosen => tables(chosen),
     }
 }
@@ -42,6 +42,7 @@ fn tables(chosen: &[&str]) -> Anyhow<()> {
             "speed" => speed()?,
             "paced" => paced()?,
             "stall" => stalls()?,
+            "delay" => delays()?,
             "held" => rates_held()?,
             other => return Err(format!("there is no table `{other}`").into()),
         }
@@ -60,7 +61,7 @@ fn speed() -> Anyhow<()> {
         ("oha", vec!["--no-tui", "-c", "50", "-z", "10s"]),
         ("hey", vec!["-c", "50", "-z", "10s"]),
     ] {
-        let Some(measured) = measure(name, &arguments, Duration::ZERO)? else { continue };
+        let Some(measured) = measure(name, &arguments, Behaviour::default())? else { continue };
         println!("{}", measured.row(name));
     }
     Ok(())
@@ -74,7 +75,7 @@ fn paced() -> Anyhow<()> {
         ("oha", vec!["--no-tui", "--latency-correction", "-q", "2000", "-c", "50", "-z", "10s"]),
         ("hey", vec!["-q", "40", "-c", "50", "-z", "10s"]),
     ] {
-        let Some(measured) = measure(name, &arguments, Duration::ZERO)? else { continue };
+        let Some(measured) = measure(name, &arguments, Behaviour::default())? else { continue };
         println!("{}", measured.row(name));
     }
     Ok(())
@@ -93,11 +94,26 @@ fn stalls() -> Anyhow<()> {
             ),
             ("hey", vec!["-q", &per_worker, "-c", "50", "-z", "8s"]),
         ] {
-            let Some(measured) = measure(name, &arguments, Duration::from_secs(1))? else { continue };
+            let Some(measured) =
+                measure(name, &arguments, Behaviour { stall: Duration::from_secs(1), ..Behaviour::default() })?
+            else {
+                continue;
+            };
             let [p50, p90, p95, p99] = percentiles(name, &measured.output)?;
             let dropped = if name == "ours" { dropped(&measured.output)? } else { "n/a".to_owned() };
             println!("| {name} | {rate} | {p50:.1} | {p90:.1} | {p95:.1} | {p99:.1} | {dropped} |");
         }
+    }
+    Ok(())
+}
+
+fn delays() -> Anyhow<()> {
+    println!("\n### Ours: the server takes 50 ms (by a timer that is up to 1 ms late), 200 requests/s for 5 s\n");
+    println!("| p50 ms | p90 ms | p95 ms | p99 ms |\n|---:|---:|---:|---:|");
+    let behaviour = Behaviour { stall: Duration::ZERO, delay: Duration::from_millis(50) };
+    if let Some(measured) = measure("ours", &["rate", "200", "5"], behaviour)? {
+        let [p50, p90, p95, p99] = percentiles("ours", &measured.output)?;
+        println!("| {p50:.1} | {p90:.1} | {p95:.1} | {p99:.1} |");
     }
     Ok(())
 }
@@ -107,7 +123,7 @@ fn rates_held() -> Anyhow<()> {
     println!("| rate | sent | worst second by actual start | lag p50 | lag p99 | lag max | CPU µs per request |");
     println!("|---:|---:|---:|---:|---:|---:|---:|");
     for rate in ["10", "100", "1000", "5000", "10000", "20000"] {
-        let server = Server::start(Duration::ZERO)?;
+        let server = Server::start(Behaviour::default())?;
         let program = std::env::current_exe()?;
         let program = program.to_str().ok_or("the program's path is not UTF-8")?;
         let measured = server.measure(program, &["held", rate, "5", &server.url()])?;
@@ -137,8 +153,8 @@ impl Measured {
 }
 
 /// None when the tool is not there.
-fn measure(name: &str, arguments: &[&str], stall: Duration) -> Anyhow<Option<Measured>> {
-    let server = Server::start(stall)?;
+fn measure(name: &str, arguments: &[&str], behaviour: Behaviour) -> Anyhow<Option<Measured>> {
+    let server = Server::start(behaviour)?;
     let url = server.url();
     let ours = std::env::current_exe()?;
     let ours = ours.to_str().ok_or("the program's path is not UTF-8")?;
@@ -159,9 +175,10 @@ struct Server {
 }
 
 impl Server {
-    fn start(stall: Duration) -> Anyhow<Self> {
+    fn start(behaviour: Behaviour) -> Anyhow<Self> {
+        let words = [behaviour.stall, behaviour.delay].map(|duration| duration.as_millis().to_string());
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).arg(std::env::current_exe()?).arg("serve").arg(stall.as_millis().to_string());
+        command.args(["-c", "0"]).arg(std::env::current_exe()?).arg("serve").args(words);
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("the server has no output")?).read_line(&mut line)?;
@@ -294,9 +311,21 @@ fn held(rate: f64, seconds: u64, url: &str) -> Anyhow<()> {
     Ok(())
 }
 
-/// One thread; answers every head with 27 bytes of JSON, and `COUNT` with how many there were. If `stall` is not zero, it
-/// answers nothing between 2 s after the first request and `stall` later.
-fn serve(stall: Duration) -> Anyhow<()> {
+/// How the server misbehaves.
+#[derive(Clone, Copy, Debug, Default)]
+struct Behaviour {
+    /// It answers nothing for so long, from 2 s after the first request.
+    stall: Duration,
+    /// Every answer takes so long.
+    delay: Duration,
+}
+
+fn millis(text: &str) -> Anyhow<Duration> {
+    Ok(Duration::from_millis(text.parse()?))
+}
+
+/// One thread; answers every head with 27 bytes of JSON, and `COUNT` with how many there were.
+fn serve(behaviour: Behaviour) -> Anyhow<()> {
     runtime()?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
@@ -304,14 +333,19 @@ fn serve(stall: Duration) -> Anyhow<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             let first = *first.get_or_insert_with(clock::instant);
-            let stalled = (first + Duration::from_secs(2), first + Duration::from_secs(2) + stall);
+            let stalled = (first + Duration::from_secs(2), first + Duration::from_secs(2) + behaviour.stall);
             let count = Arc::clone(&count);
-            tokio::spawn(async move { drop(answer(stream, &count, stalled).await) });
+            tokio::spawn(async move { drop(answer(stream, &count, stalled, behaviour.delay).await) });
         }
     })
 }
 
-async fn answer(mut stream: TcpStream, count: &AtomicU64, stalled: (Instant, Instant)) -> std::io::Result<()> {
+async fn answer(
+    mut stream: TcpStream,
+    count: &AtomicU64,
+    stalled: (Instant, Instant),
+    delay: Duration,
+) -> std::io::Result<()> {
     let reply =
         format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
     stream.set_nodelay(true)?;
@@ -330,6 +364,9 @@ async fn answer(mut stream: TcpStream, count: &AtomicU64, stalled: (Instant, Ins
         let now = clock::instant();
         if stalled.0 <= now && now < stalled.1 {
             tokio::time::sleep_until(stalled.1.into()).await;
+        }
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         stream.write_all(reply.as_bytes()).await?;
     }

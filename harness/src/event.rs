@@ -1,6 +1,6 @@
 //! The spine: everything that happens in a run, as past-tense facts, one JSON object a line in `events.jsonl`.
 //!
-//! Written by `run`, read by `verdict`, every report and `analysis`. The file on disk is the truth; a report is a
+//! Written by `run`, read by `verdict` and every report. The file on disk is the truth; a report is a
 //! rendering of it, also of one that stops half-way.
 
 mod record;

@@ -11,7 +11,6 @@
 //! * [`event`] is the spine: everything that happens is an event on disk, and [`verdict`] and [`report`] only read events.
 //! * [`cli`] is the thin shell around it all.
 
-pub mod analysis;
 pub mod cli;
 pub mod clock;
 pub mod condition;

@@ -74,6 +74,10 @@ fn start(up: &Up, places: &Places) -> anyhow::Result<ExitCode> {
     let mut child = Command::new(std::env::current_exe()?);
     child.args(["stack", "hold", "--file"]).arg(&up.file).arg("--out").arg(&up.out);
     child.arg("--time-scale").arg(up.time_scale.to_string()).stdin(Stdio::null()).stdout(Stdio::null());
+    // a file of its own: who waits for the end of our output must not wait for the stack's
+    let words = places.state.join("stack.log");
+    std::fs::create_dir_all(&places.state).with_context(|| format!("make {}", places.state.display()))?;
+    child.stderr(std::fs::File::create(&words).with_context(|| format!("write {}", words.display()))?);
     std::os::unix::process::CommandExt::process_group(&mut child, 0);
     let mut child = child.spawn().context("start the holder of the stack")?;
     complain("starting; the first time, the service is built and packages are fetched");
@@ -84,6 +88,7 @@ fn start(up: &Up, places: &Places) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         if let Some(status) = child.try_wait()? {
+            complain(std::fs::read_to_string(&words).unwrap_or_default().trim_end());
             let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(4);
             return Ok(ExitCode::from(code));
         }

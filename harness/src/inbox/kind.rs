@@ -81,15 +81,6 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The kind's own `send_resolved` when the configuration does not say (T42).
-    #[must_use]
-    pub const fn sends_resolved(self) -> SendResolved {
-        match self {
-            Self::Email | Self::Slack | Self::Wechat | Self::Rocketchat => SendResolved::No,
-            _ => SendResolved::Yes,
-        }
-    }
-
     /// Whether its calls go to paths below the address that is configured.
     pub(super) const fn calls_below(self) -> bool {
         matches!(self, Self::Opsgenie | Self::Victorops | Self::Telegram | Self::Wechat | Self::Jira | Self::Rocketchat)
@@ -118,14 +109,4 @@ impl Kind {
             _ => (200, "text/plain", "ok"),
         }
     }
-}
-
-/// Whether the end of an alert is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SendResolved {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
 }

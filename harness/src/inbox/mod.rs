@@ -24,7 +24,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use kind::{Kind, SendResolved};
+pub use kind::Kind;
 pub use message::{Message, MessageAlert, Status};
 
 use crate::clock::{Clock, Stamp};

@@ -236,13 +236,6 @@ impl Record {
     pub fn mail(&self) -> Mail {
         Mail { deliveries: self.deliveries.clone(), sightings: self.sightings.clone(), failures: self.failures.clone() }
     }
-
-    /// The rules that are in error now, with Prometheus's words.
-    #[must_use]
-    pub fn broken_rules(&self) -> Vec<(String, String)> {
-        let broken = self.health.iter().filter(|(_, (health, _))| *health == Health::Error);
-        broken.map(|(key, (_, error))| (key.name.clone(), error.clone())).collect()
-    }
 }
 
 const EVER: (Stamp, Stamp) = (Stamp(0), Stamp(i64::MAX));

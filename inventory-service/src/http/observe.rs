@@ -4,7 +4,6 @@
 //! client that has read an answer finds both. A client that goes away earlier drops the future: the request is then counted
 //! and logged once with status 499. A panic is answered 500.
 
-use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -89,10 +88,7 @@ impl Observation {
         if let Some(operation) = endpoint::operation(method, route) {
             self.app.metrics.operated(operation, status);
         }
-        let error = problem.as_ref().map(|problem| match &problem.detail {
-            Cow::Borrowed(text) => *text,
-            Cow::Owned(text) => text.as_str(),
-        });
+        let error = problem.as_ref().map(Problem::for_log);
         let cause = problem.as_ref().map(|problem| problem.cause);
         self.app.logs.access(&Access { identity: &self.identity, method, route, status, duration, cause, error });
         self.app.traces.request(&self.identity, duration, Work::Request { method, route, status });

@@ -21,14 +21,28 @@ pub struct Problem {
     pub status: StatusCode,
     /// The kind of failure, a short word; also the end of the problem's type.
     pub cause: &'static str,
-    /// What happened, for people.
+    /// What happened, for the caller.
     pub detail: Cow<'static, str>,
+    /// What happened inside, for the log only; `detail` where there is no more to say.
+    pub inside: Option<String>,
 }
 
 impl Problem {
     /// A problem with a status, a cause and a detail.
     pub fn new(status: StatusCode, cause: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, cause, detail: detail.into() }
+        Self { status, cause, detail: detail.into(), inside: None }
+    }
+
+    /// The same problem, with what the log should know besides.
+    #[must_use]
+    pub fn with_inside(self, inside: impl Into<String>) -> Self {
+        Self { inside: Some(inside.into()), ..self }
+    }
+
+    /// What the log should know.
+    #[must_use]
+    pub fn for_log(&self) -> &str {
+        self.inside.as_deref().unwrap_or(&self.detail)
     }
 
     /// 400.
@@ -92,14 +106,15 @@ impl From<Refusal> for Problem {
 
 impl From<&StoreError> for Problem {
     fn from(error: &StoreError) -> Self {
-        match error {
-            StoreError::Refused(refusal) => (*refusal).into(),
+        let problem = match error {
+            StoreError::Refused(refusal) => return (*refusal).into(),
             StoreError::Failed { cause, .. } if error.is_unavailable() => {
                 Self::unavailable(cause.as_str(), "the database is not available")
             }
-            StoreError::Failed { cause: Cause::Constraint, detail, .. } => Self::internal("constraint", detail.clone()),
-            StoreError::Failed { detail, .. } => Self::internal("database", detail.clone()),
-        }
+            StoreError::Failed { cause: Cause::Constraint, .. } => Self::internal("constraint", "the database refused"),
+            StoreError::Failed { .. } => Self::internal("database", "the database failed"),
+        };
+        problem.with_inside(error.to_string())
     }
 }
 

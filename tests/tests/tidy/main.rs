@@ -208,7 +208,7 @@ fn scripts_are_executable_and_stop_at_the_first_error() {
 fn the_service_and_the_log_store_know_nothing_of_the_harness() {
     for member in ["inventory-service", "stack/logstore"] {
         let manifest = read(&format!("{member}/Cargo.toml"));
-        let depends = manifest.lines().any(|line| line.starts_with("harness"));
+        let depends = manifest.lines().any(|line| line.starts_with("harness.") || line.starts_with("harness = {"));
         assert!(!depends, "{member} depends on the harness");
         let here = sources().iter().filter(|source| source.path.starts_with(member));
         assert_none(places(here, Part::Product, |code| has_word(code, "harness")), "the harness in its subject");
@@ -220,7 +220,7 @@ fn the_service_and_the_log_store_know_nothing_of_the_harness() {
 #[test]
 fn every_dependency_is_used() {
     let mut unused = Vec::new();
-    for member in ["harness", "inventory-service", "stack/logstore"] {
+    for member in ["harness", "inventory-service", "stack/logstore", "tests"] {
         let manifest = read(&format!("{member}/Cargo.toml"));
         let inside = format!("{member}/");
         let here: Vec<&Source> = sources().iter().filter(|source| source.path.starts_with(&inside)).collect();
@@ -235,4 +235,28 @@ fn every_dependency_is_used() {
         }
     }
     assert_none(unused, "dependencies that no source names");
+}
+
+#[test]
+fn every_recipe_that_is_called_exists() {
+    let justfile = read("justfile");
+    let defined: BTreeSet<&str> = justfile
+        .lines()
+        .filter(|line| line.starts_with(char::is_lowercase))
+        .filter_map(|line| line.split([' ', ':']).next())
+        .collect();
+    let callers = files().into_iter().filter(|path| {
+        path.ends_with(".md") || path.ends_with(".yml") && path.starts_with(".github/") || path == ".ci/run"
+    });
+    let mut unknown = Vec::new();
+    for path in callers {
+        let text = read(&path);
+        let calls = ["`just ", "run: just ", "$ just ", "&& just ", "\njust "]
+            .into_iter()
+            .flat_map(|call| text.split(call).skip(1));
+        let called = calls.filter_map(|rest| rest.split(|each: char| !each.is_alphanumeric() && each != '-').next());
+        let missing = called.filter(|recipe| recipe.starts_with(char::is_alphabetic) && !defined.contains(recipe));
+        unknown.extend(missing.map(|recipe| format!("{path}: just {recipe}")));
+    }
+    assert_none(unknown, "recipes that the justfile does not have");
 }

@@ -176,12 +176,6 @@ impl Node {
     pub const fn is_mapping(&self) -> bool {
         matches!(self.value, Value::Mapping(..))
     }
-
-    /// Whether it is a sequence.
-    #[must_use]
-    pub const fn is_sequence(&self) -> bool {
-        matches!(self.value, Value::Sequence(..))
-    }
 }
 
 type Entries = (Vec<(Node, Node)>, usize, Flow);

@@ -1,1 +1,0 @@
-//! The `analysis` module; see `lib.rs` for its place.
