@@ -59,6 +59,7 @@ impl Stand {
         fs::remove_dir_all(&rules).expect("the stack has rules");
         copy(&drill.join("rules.yml"), &rules.join("drill.yml"));
         stand.patch("inventory-service", &binary("inventory-service"));
+        stand.edit_stack(|stack| stack["seed"]["items"]["count"] = value(100));
         stand
     }
 

@@ -1,5 +1,6 @@
 //! `harness validate`: runs scenarios and judges them.
 
+use std::collections::BTreeMap;
 use std::io::stderr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use crate::plan::study::{Overrides, Studied, study};
 use crate::report;
 use crate::run::suite::{Ended, Suite};
 use crate::scenario::Diagnostic;
+use crate::source::Location;
 use crate::stack::place::Places;
 use crate::stack::provider::{Choice, Provider};
 
@@ -98,10 +100,8 @@ fn planned(options: &Options) -> Result<Vec<Studied>, ExitCode> {
     if !problems.is_empty() {
         return Err(invalid);
     }
-    let mut names: Vec<&str> = studied.iter().map(|it| it.plan.name.as_str()).collect();
-    names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        complain(&format!("error: two of the scenarios are named `{}`; names are unique in a run", twice[0]));
+    if let Some(message) = same_name(&studied) {
+        complain(&message);
         return Err(invalid);
     }
     if studied.is_empty() {
@@ -109,6 +109,20 @@ fn planned(options: &Options) -> Result<Vec<Studied>, ExitCode> {
         return Err(invalid);
     }
     Ok(studied)
+}
+
+/// Names are unique in a run, because they name folders and reports; the second of two equal ones is complained of.
+fn same_name(studied: &[Studied]) -> Option<String> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    let (plan, first) = studied.iter().find_map(|it| {
+        let plan = &it.plan;
+        seen.insert(plan.name.as_str(), plan.file.as_str()).map(|first| (plan, first))
+    })?;
+    let place = crate::scenario::load(std::path::Path::new(&plan.file)).map_or_else(
+        |_| plan.file.clone(),
+        |loaded| Location::of(&loaded.file, &loaded.text, loaded.scenario.name.span().start).to_string(),
+    );
+    Some(format!("{place}: error: `{}` is the name of {first} too; names are unique in a run", plan.name))
 }
 
 fn is_wanted(studied: &Studied, options: &Options) -> bool {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::load::Generator;
-use crate::plan::build::{LoadPlan, drawn};
+use crate::load::{Generator, Journey, RequestTemplate};
+use crate::plan::build::{LoadPlan, Place, drawn};
 use crate::stack::spec::Seed;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -25,12 +25,18 @@ pub fn values(seed: &Seed) -> Vec<String> {
         .collect()
 }
 
-/// A load's requests with their seeds filled in.
+/// A load's requests and journeys with their seeds filled in.
 #[must_use]
-pub fn fill(load: &LoadPlan, seeds: &BTreeMap<String, Seed>) -> Vec<crate::load::RequestTemplate> {
-    let mut requests = load.requests.clone();
+pub fn fill(load: &LoadPlan, seeds: &BTreeMap<String, Seed>) -> (Vec<RequestTemplate>, Vec<Journey>) {
+    let (mut requests, mut journeys) = (load.requests.clone(), load.journeys.clone());
     for draw in &load.seeds {
-        if let (Some(request), Some(seed)) = (requests.get_mut(draw.request), seeds.get(&draw.seed)) {
+        let request = match draw.place {
+            Place::Request(index) => requests.get_mut(index),
+            Place::Step(journey, step) => {
+                journeys.get_mut(journey).and_then(|journey| journey.steps.get_mut(step)).map(|step| &mut step.request)
+            }
+        };
+        if let (Some(request), Some(seed)) = (request, seeds.get(&draw.seed)) {
             let generator = match drawn(values(seed), draw.zipf) {
                 Generator::Choice(values) => Generator::Seed(values),
                 other => other,
@@ -38,7 +44,7 @@ pub fn fill(load: &LoadPlan, seeds: &BTreeMap<String, Seed>) -> Vec<crate::load:
             request.with.insert(draw.placeholder.clone(), generator);
         }
     }
-    requests
+    (requests, journeys)
 }
 
 /// Posts every row of every seed to the service.

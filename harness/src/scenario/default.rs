@@ -10,8 +10,6 @@ pub const BASELINE: Duration = Duration::from_mins(10);
 pub const RECOVERY: Duration = Duration::from_mins(10);
 /// A request's timeout (real time).
 pub const TIMEOUT: Duration = Duration::from_secs(2);
-/// Open load: most requests in flight at once.
-pub const MAX_IN_FLIGHT: u32 = 256;
 /// Weight of a request or journey.
 pub const WEIGHT: u32 = 1;
 /// Most bytes of a scenario file.

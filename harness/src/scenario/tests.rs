@@ -31,7 +31,12 @@ fn the_example_of_the_design_page_reads_as_meant() {
     let load = &scenario.load[0];
     assert_eq!(
         load.pace(),
-        Some(Pace::Rate { rate: 200.0, ramp: Duration::from_mins(2), arrivals: Arrivals::Poisson, max_in_flight: 400 })
+        Some(Pace::Rate {
+            rate: 200.0,
+            ramp: Duration::from_mins(2),
+            arrivals: Arrivals::Poisson,
+            max_in_flight: Some(400)
+        })
     );
     let (method, path) = load.request[1].target().unwrap();
     assert_eq!((method, path.as_str()), (Method::Post, "/api/items/{sku}/reserve"));

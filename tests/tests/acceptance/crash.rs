@@ -64,6 +64,26 @@ async fn without_its_reaper_a_killed_harness_is_cleaned_up_after_by_sweep() {
 }
 
 #[tokio::test]
+async fn without_its_reaper_a_killed_harness_is_cleaned_up_after_by_the_next_run() {
+    let stand = Stand::new("crash");
+    let mut running = stand.start().await;
+    let folder = running.reached("stack-ready").await;
+    running.kill_reaper();
+    running.signal(Signal::KILL);
+    running.wait().await;
+    drop(running);
+    let run = run_of(&folder);
+    assert!(!Leftovers::of(stand.root(), &run).processes.is_empty(), "nobody has cleaned up yet");
+    // the next run is over soon: no rule is loaded
+    let stand = stand.edit("stack/prometheus/prometheus.yml", "- rules/*.yml", "- rules/*.yaml");
+    let next = stand.drill().await;
+    assert_ne!(next.run(), run, "runs have ids of their own");
+    assert!(next.account().contains("an earlier run had left"), "{}", next.account());
+    let left = Leftovers::of(stand.root(), &run);
+    assert!(left.is_empty(), "the next run left {left:#?}");
+}
+
+#[tokio::test]
 async fn an_interrupt_undoes_everything_writes_the_report_and_exits_130() {
     let stand = Stand::new("burst");
     let mut running = stand.start().await;

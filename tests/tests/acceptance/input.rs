@@ -87,7 +87,8 @@ async fn two_scenarios_of_one_name_are_refused() {
     std::fs::copy(stand.root().join("burst.toml"), copy).expect("the stand's folder can be written");
     let ended = stand.harness(&["validate", "burst.toml", "other.toml", "--out", "reports"]).await;
     assert_eq!(ended.code, Some(2), "{ended:#?}");
-    assert!(ended.stderr.contains("burst"), "{ended:#?}");
+    assert!(ended.stderr.contains("other.toml:1:11: error"), "{ended:#?}");
+    assert!(ended.stderr.contains("burst.toml"), "both files are named: {ended:#?}");
     assert!(!stand.root().join("reports").exists(), "no run may be begun");
 }
 
@@ -98,7 +99,7 @@ async fn a_scenario_that_expects_nothing_is_refused() {
     let text = std::fs::read_to_string(&path).expect("the scenario can be read");
     let (before, _) = text.split_once("[[expect]]").expect("the scenario expects something");
     std::fs::write(&path, before).expect("the copy can be written");
-    assert_refused(stand, "burst.toml:", &["expect"]).await;
+    assert_refused(stand, "burst.toml:1:11", &["expect"]).await;
 }
 
 #[tokio::test]

@@ -148,6 +148,17 @@ async fn s24_a_hung_prometheus_in_a_never_window_is_no_coverage_and_exit_3() {
 }
 
 #[tokio::test]
+async fn s25_a_restarted_prometheus_in_a_never_window_is_prom_restart_and_exit_3() {
+    let restart = HUNG_PROMETHEUS.replace("for = \"4m\"\n", "").replace("pause", "restart");
+    let stand = Stand::new("quiet").add_to_scenario(&restart);
+    let (drill, _) = tokio::join!(stand.drill(), twin::quiet());
+    let outcome = drill.outcome("alert-1");
+    assert!(matches!(outcome, Outcome::Inconclusive(Reason::PromRestart, _)), "{}", drill.account());
+    assert_eq!(drill.judgement().verdict, Verdict::Inconclusive, "{}", drill.account());
+    assert_eq!(drill.ended.code, Some(3), "{}", drill.account());
+}
+
+#[tokio::test]
 async fn s28_an_alert_that_is_kept_firing_resolves_late() {
     let drill =
         broken_burst(burst().edit_rules("        for: 2m\n", "        for: 2m\n        keep_firing_for: 8m\n")).await;
@@ -208,4 +219,11 @@ async fn s37_send_resolved_false_is_a_missing_resolved_message() {
     let drill = broken_burst(burst().edit_routes(pager, &pager.replace("true", "false"))).await;
     drill.assert_held("alert-1");
     drill.assert_failed("notification-1", Reason::ResolvedMissing);
+}
+
+#[tokio::test]
+async fn s41_a_repeat_interval_of_a_minute_is_too_many_messages() {
+    let drill = broken_burst(burst().edit_routes("repeat_interval: 1h", "repeat_interval: 1m")).await;
+    drill.assert_held("alert-1");
+    drill.assert_failed("notification-1", Reason::NotifyCount);
 }

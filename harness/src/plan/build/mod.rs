@@ -84,17 +84,28 @@ pub struct LoadPlan {
     pub timeout: Duration,
     /// What is sent.
     pub requests: Vec<load::RequestTemplate>,
+    /// What is sent one after the other.
+    pub journeys: Vec<load::Journey>,
     /// Names of the seeds that generators draw from, by request and placeholder.
     pub seeds: Vec<SeedUse>,
     /// The generator's seed.
     pub seed: u64,
 }
 
+/// A request of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One that is sent by itself, by its index.
+    Request(usize),
+    /// A step of a journey: the journey's index and its own.
+    Step(usize, usize),
+}
+
 /// A generator that draws from seeded data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeedUse {
-    /// The request's index.
-    pub request: usize,
+    /// Where the generator stands.
+    pub place: Place,
     /// The placeholder.
     pub placeholder: String,
     /// The seed's name in `stack.toml`.

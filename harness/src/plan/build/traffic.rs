@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Builder, LoadPlan, Refused, SeedUse};
+use super::{Builder, LoadPlan, Place, Refused, SeedUse};
 use crate::load;
 use crate::scenario::model::{self, Pace};
 
@@ -17,21 +17,17 @@ impl Builder<'_> {
             }
         };
         let mut seeds = Vec::new();
-        let requests = written
-            .request
-            .iter()
-            .enumerate()
-            .map(|(index, request)| request_template(index, request, &mut seeds))
-            .collect();
-        if let Some(journey) = written.journey.first() {
-            refused.push(self.refuse(&journey.name, "journeys are read, and cannot be run yet"));
-        }
+        let requests = written.request.iter().enumerate();
+        let requests = requests.map(|(index, it)| request_template(Place::Request(index), it, &mut seeds)).collect();
+        let journeys = written.journey.iter().enumerate();
+        let journeys = journeys.map(|(index, journey)| journey_of(index, journey, &mut seeds)).collect();
         Some(LoadPlan {
             name: written.name.get().clone(),
             model,
             ramp,
             timeout: written.timeout(),
             requests,
+            journeys,
             seeds,
             seed: written.seed.unwrap_or(1),
         })
@@ -46,7 +42,7 @@ impl Builder<'_> {
             Some(Pace::Rate { rate, ramp, arrivals: kind, max_in_flight }) => {
                 let ramp = self.real(ramp);
                 let stages = vec![load::Stage { from: 0.0, to: rate, over: ramp }];
-                let max_in_flight = usize::try_from(max_in_flight).unwrap_or(usize::MAX);
+                let max_in_flight = most_in_flight(max_in_flight, rate, written.timeout());
                 Ok((load::Model::Open { stages, arrivals: arrivals(kind), max_in_flight }, ramp))
             }
             Some(Pace::Stages { stages, arrivals: kind, max_in_flight }) => {
@@ -60,7 +56,8 @@ impl Builder<'_> {
                     })
                     .collect();
                 let ramp = stages.first().map_or(Duration::ZERO, |stage| stage.over);
-                let max_in_flight = usize::try_from(max_in_flight).unwrap_or(usize::MAX);
+                let fastest = stages.iter().map(|stage| stage.to).fold(0.0, f64::max);
+                let max_in_flight = most_in_flight(max_in_flight, fastest, written.timeout());
                 Ok((load::Model::Open { stages, arrivals: arrivals(kind), max_in_flight }, ramp))
             }
             Some(Pace::Users(closed)) => {
@@ -73,7 +70,21 @@ impl Builder<'_> {
     }
 }
 
-fn request_template(index: usize, written: &model::Request, seeds: &mut Vec<SeedUse>) -> load::RequestTemplate {
+fn most_in_flight(written: Option<u32>, rate: f64, timeout: Duration) -> usize {
+    let usual = || load::Model::usual_max_in_flight(rate, timeout);
+    written.map_or_else(usual, |written| usize::try_from(written).unwrap_or(usize::MAX))
+}
+
+fn journey_of(journey: usize, written: &model::Journey, seeds: &mut Vec<SeedUse>) -> load::Journey {
+    let step = |(index, request): (usize, &model::Request)| load::Step {
+        request: request_template(Place::Step(journey, index), request, seeds),
+        capture: request.capture.iter().map(|(name, pointer)| (name.clone(), pointer.get().clone())).collect(),
+    };
+    let steps = written.step.iter().enumerate().map(step).collect();
+    load::Journey { name: written.name.get().clone(), weight: written.weight(), steps }
+}
+
+fn request_template(place: Place, written: &model::Request, seeds: &mut Vec<SeedUse>) -> load::RequestTemplate {
     let (method, path) = written.target().map_or(("GET", "/"), |(method, path)| (method.as_str(), path.get().as_str()));
     let mut with = BTreeMap::new();
     for (placeholder, generator) in &written.with {
@@ -81,7 +92,7 @@ fn request_template(index: usize, written: &model::Request, seeds: &mut Vec<Seed
             Ok(generator) => {
                 with.insert(placeholder.clone(), generator);
             }
-            Err((seed, zipf)) => seeds.push(SeedUse { request: index, placeholder: placeholder.clone(), seed, zipf }),
+            Err((seed, zipf)) => seeds.push(SeedUse { place, placeholder: placeholder.clone(), seed, zipf }),
         }
     }
     load::RequestTemplate {

@@ -21,8 +21,9 @@ impl Floor {
         self.times.load_started = Some(now);
         let plan = Arc::clone(&self.drill.plan);
         for load in &plan.loads {
-            let requests = seed::fill(load, &self.drill.place.prepared.spec().seed);
+            let (requests, journeys) = seed::fill(load, &self.drill.place.prepared.spec().seed);
             let mut spec = load::Spec::new(&load.name, self.built.target.clone(), load.model.clone(), requests);
+            spec.journeys = journeys;
             spec.timeout = load.timeout;
             spec.seed = load.seed;
             match load::start(spec, self.sink().clock()) {

@@ -57,7 +57,7 @@ pub struct Open {
     #[serde(default)]
     #[schemars(with = "Option<Period>")]
     pub ramp: Period,
-    /// A request that finds this many in flight is not sent but counted as dropped. Default 256.
+    /// A request that finds this many in flight is not sent but counted as dropped. Default: what a silent service would pile up, rate × timeout and a tenth, at most 10000.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_in_flight: Option<u32>,
 }
@@ -215,7 +215,7 @@ pub enum Pace<'a> {
         /// How arrivals are spaced.
         arrivals: Arrivals,
         /// Most requests in flight.
-        max_in_flight: u32,
+        max_in_flight: Option<u32>,
     },
     /// Rates one after the other.
     Stages {
@@ -224,7 +224,7 @@ pub enum Pace<'a> {
         /// How arrivals are spaced.
         arrivals: Arrivals,
         /// Most requests in flight.
-        max_in_flight: u32,
+        max_in_flight: Option<u32>,
     },
     /// Virtual users.
     Users(&'a Closed),
@@ -238,7 +238,7 @@ impl Load {
             (Some(open), None, None) => open.pace(),
             (None, Some(closed), None) => Some(Pace::Users(closed)),
             (None, None, Some(stages)) => {
-                Some(Pace::Stages { stages, arrivals: Arrivals::default(), max_in_flight: default::MAX_IN_FLIGHT })
+                Some(Pace::Stages { stages, arrivals: Arrivals::default(), max_in_flight: None })
             }
             _ => None,
         }
@@ -258,7 +258,7 @@ impl Load {
 
 impl Open {
     fn pace(&self) -> Option<Pace<'_>> {
-        let max_in_flight = self.max_in_flight.unwrap_or(default::MAX_IN_FLIGHT);
+        let max_in_flight = self.max_in_flight;
         let arrivals = self.arrivals;
         match (&self.rate, &self.stages) {
             (Some(rate), None) => Some(Pace::Rate { rate: *rate.get(), ramp: self.ramp.0, arrivals, max_in_flight }),
