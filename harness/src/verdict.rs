@@ -50,7 +50,8 @@ pub fn of_run(events: &[Event]) -> (Vec<(String, Judgement)>, u8) {
         .into_iter()
         .map(|name| {
             let judgement = of_scenario(&name, events);
-            let complete = is_complete(&name, events) || judgement.verdict != Verdict::Pass;
+            let said_nothing = judgement.verdict == Verdict::Pass || judgement.reasons == [Reason::Vacuous];
+            let complete = is_complete(&name, events) || !said_nothing;
             let cut = Judgement { verdict: Verdict::Interrupted, reasons: vec![Reason::Interrupted] };
             (name, if complete { judgement } else { cut })
         })

@@ -102,6 +102,11 @@ pub fn judge(spec: &Alert, mode: Mode, window: Window, history: &History, time: 
         let summary = format!("the rule was in error {}: {error}", time.from(window.start, *at));
         return Outcome::Inconclusive(Reason::RuleError, Evidence { summary, ..evidence });
     }
+    if let Some(at) = history.coverage.restarted(window.start, window.observed_until) {
+        let summary =
+            format!("Prometheus restarted {} into the window and forgot what was pending", time.from(window.start, at));
+        return Outcome::Inconclusive(Reason::PromRestart, Evidence { summary, ..evidence });
+    }
     if mode == Mode::Never || spec.state == WantedState::Inactive {
         return judge_silence(spec, window, history, evidence, time);
     }

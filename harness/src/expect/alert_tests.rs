@@ -131,6 +131,18 @@ fn silence_without_evaluations_is_inconclusive_t26_s24() {
 }
 
 #[test]
+fn a_restart_of_prometheus_in_the_window_decides_nothing_t28_s25() {
+    let mut restarted = history(vec![]);
+    restarted.coverage.restarts = vec![at(110)];
+    for mode in [Mode::Never, Mode::Eventually] {
+        let outcome = judge(&spec(), mode, WINDOW, &restarted, TIME);
+        assert!(matches!(outcome, Outcome::Inconclusive(Reason::PromRestart, _)), "{outcome:?}");
+    }
+    restarted.coverage.restarts = vec![at(60)];
+    assert!(judge(&spec(), Mode::Never, WINDOW, &restarted, TIME).is_passed(), "before the window it does not matter");
+}
+
+#[test]
 fn an_alert_that_must_not_fire_and_does_fails() {
     let loud = history(vec![instance(&[(105, Pending), (109, Firing), (115, Inactive)])]);
     assert_eq!(judge(&spec(), Mode::Never, WINDOW, &loud, TIME).reason(), Some(Reason::UnexpectedAlert));

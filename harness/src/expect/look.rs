@@ -51,6 +51,12 @@ impl Coverage {
         self.at.iter().filter(|at| **at >= start && **at <= end).count()
     }
 
+    /// The first restart of the observed server in a window.
+    #[must_use]
+    pub fn restarted(&self, start: Stamp, end: Stamp) -> Option<Stamp> {
+        self.restarts.iter().copied().find(|at| *at >= start && *at <= end)
+    }
+
     /// The first hole in a window, in words: more than two and a half intervals without an evaluation (one missed, and half
     /// an interval for the phase), or a restart.
     #[must_use]
@@ -58,7 +64,7 @@ impl Coverage {
         if self.interval.is_zero() || self.at.is_empty() {
             return Some("nothing was evaluated or scraped at all".to_owned());
         }
-        if let Some(restart) = self.restarts.iter().find(|at| **at >= start && **at <= end) {
+        if let Some(restart) = self.restarted(start, end) {
             return Some(format!("the server restarted {:.1} s into the window", restart.seconds_from(start)));
         }
         let allowed = self.interval * 5 / 2;

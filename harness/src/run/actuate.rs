@@ -130,6 +130,7 @@ impl Actuator {
         self.sink.tell(EventKind::FaultReverting { fault: injected.id.clone() });
         let undone = self.undo(injected).await;
         let seen = match undone {
+            Ok(()) if is_restart(&injected.fault) => self.runs_again(injected),
             Ok(()) => self.wait(injected, |probe| !probe.bites()).await,
             Err(error) => Err(error),
         };
@@ -138,6 +139,14 @@ impl Actuator {
             Ok(probe) => EventKind::FaultGone { fault, probe },
             Err(message) => EventKind::FaultNotReverted { fault, message },
         });
+    }
+
+    /// A restart has nothing to revert: it is over when the new process runs, and stays visible in its pid.
+    fn runs_again(&self, injected: &Injected) -> Result<String, String> {
+        match self.probe_restart(injected, restarted(&injected.fault)) {
+            Probe::Bites(text) => Ok(text),
+            Probe::Absent(text) => Err(text),
+        }
     }
 
     /// Probes until `done`, or until the deadline; the last thing seen, either way.
@@ -334,6 +343,18 @@ impl Actuator {
             active: probe.active.clone().unwrap_or_else(|| format!("/{name}")),
             hits: probe.hits.clone(),
         })
+    }
+}
+
+const fn is_restart(fault: &Fault) -> bool {
+    matches!(fault, Fault::Process { action: ProcessAction::Restart, .. })
+}
+
+/// The component a process fault acts on; nothing for other faults.
+fn restarted(fault: &Fault) -> &str {
+    match fault {
+        Fault::Process { target, .. } => target,
+        _ => "",
     }
 }
 

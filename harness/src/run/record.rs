@@ -22,6 +22,8 @@ pub struct Record {
     sightings: Vec<Sighting>,
     failures: Vec<(String, String, u64)>,
     begun: Option<(Stamp, OwnCounters)>,
+    started: Option<Stamp>,
+    restarts: BTreeSet<Stamp>,
     proven: BTreeMap<String, (Stamp, Stamp)>,
     health: BTreeMap<RuleKey, (Health, String)>,
 }
@@ -59,6 +61,13 @@ impl Record {
             if !known {
                 self.sightings.push(sighting);
             }
+        }
+    }
+
+    /// Takes in when Prometheus's process started; another time than before is a restart, also one that no poll saw.
+    pub fn started(&mut self, at: Stamp) {
+        if self.started.replace(at).is_some_and(|before| before != at) {
+            self.restarts.insert(at);
         }
     }
 
@@ -222,7 +231,8 @@ impl Record {
         if let Some((from, to)) = self.proven.get(&format!("{};{}", key.file, key.group)) {
             coverage.fill(*from, *to);
         }
-        Coverage { restarts: self.alerts.restarts(), ..coverage }
+        let seen = self.alerts.restarts();
+        Coverage { restarts: seen.into_iter().chain(self.restarts.iter().copied()).collect(), ..coverage }
     }
 
     /// The histories of all alerting rules, by name.

@@ -66,6 +66,11 @@ impl Floor {
         if let Ok(metrics) = self.built.clients.prometheus.own_metrics().await {
             self.record.counted(OwnCounters::of(&metrics), at);
         }
+        if let Ok(runtime) = self.built.clients.prometheus.runtime_info().await
+            && let Some(started) = runtime.started
+        {
+            self.record.started(started);
+        }
     }
 
     /// Completes the alert history from what Prometheus stored.
