@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{colour, complain, find, print, print_diagnostics};
 use crate::plan::explain;
-use crate::plan::study::{Overrides, study};
+use crate::plan::study::{Desk, Overrides};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -27,7 +27,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         }
     };
     for file in files {
-        match study(&file, Overrides { time_scale: options.time_scale }) {
+        match Desk::default().study(&file, Overrides { time_scale: options.time_scale }) {
             Ok(studied) => print(&explain::text(&studied)),
             Err(diagnostics) => {
                 print_diagnostics(&diagnostics, colour(&stderr()));

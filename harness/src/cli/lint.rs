@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{colour, complain, find, print, print_diagnostics};
-use crate::plan::study::{Overrides, study};
+use crate::plan::study::{Desk, Overrides};
 use crate::scenario::{Diagnostic, has_errors};
 
 #[derive(Debug, Args)]
@@ -38,9 +38,10 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         }
     };
     let overrides = Overrides { time_scale: options.time_scale };
+    let mut desk = Desk::default();
     let mut problems: Vec<Diagnostic> = Vec::new();
     for file in &files {
-        match study(file, overrides) {
+        match desk.study(file, overrides) {
             Ok(studied) => problems.extend(studied.warnings),
             Err(diagnostics) => problems.extend(diagnostics),
         }

@@ -9,7 +9,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{colour, complain, find, palette, print, print_diagnostics};
-use crate::plan::study::{Overrides, Studied, study};
+use crate::plan::study::{Desk, Overrides, Studied};
 use crate::report;
 use crate::run::suite::{Ended, Suite};
 use crate::scenario::Diagnostic;
@@ -87,10 +87,11 @@ fn planned(options: &Options) -> Result<Vec<Studied>, ExitCode> {
         invalid
     })?;
     let overrides = Overrides { time_scale: options.time_scale };
+    let mut desk = Desk::default();
     let mut problems: Vec<Diagnostic> = Vec::new();
     let mut studied: Vec<Studied> = Vec::new();
     for file in files {
-        match study(&file, overrides) {
+        match desk.study(&file, overrides) {
             Ok(one) if is_wanted(&one, options) => studied.push(one),
             Ok(_) => {}
             Err(diagnostics) => problems.extend(diagnostics),

@@ -1,6 +1,7 @@
 //! Reads what a scenario refers to (its stack file, the configuration under test), and plans it. Everything that can be seen
 //! to be wrong without starting anything is found here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use super::build::{self, Plan};
 use super::scale::render::{Addresses, Receivers, RenderRequest, render};
 use super::scale::{ConfigPaths, ConfigSet, Scale, read};
 use super::surround::surroundings;
+use crate::scenario::surroundings::Surroundings;
 use crate::scenario::{self, Code, Diagnostic, Loaded, Severity, has_errors};
 use crate::source::Location;
 use crate::stack::spec::{Role, Spec, SpecError};
@@ -59,40 +61,74 @@ pub struct Overrides {
     pub time_scale: Option<f64>,
 }
 
-/// Reads, checks and plans a scenario file.
-///
-/// # Errors
-/// Everything that is wrong, each with its place.
-pub fn study(file: &Path, overrides: Overrides) -> Result<Studied, Vec<Diagnostic>> {
-    let loaded = scenario::load(file)?;
-    let at = |message: String, help: &str| vec![whole_file(&loaded, message, help)];
-    let stack = stack_file(file, &loaded).ok_or_else(|| {
-        at(
-            "no stack file: there is no stack/stack.toml beside the scenario or above it".to_owned(),
-            "name it: [stack] file = \"…\"",
-        )
-    })?;
-    let factor = overrides.time_scale.unwrap_or_else(|| loaded.scenario.time_scale());
-    let scale =
-        Scale::new(factor).map_err(|error| at(error.to_string(), "give a factor such as 60, or 1 for real time"))?;
-    let spec = Spec::load(&stack).map_err(|error| stack_problems(&stack, &error))?;
-    let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
-    let scaled = scaled(&config, scale).map_err(|message| at(message, "choose another --time-scale"))?;
-    let surroundings = surroundings(&spec, &config, &scaled, scale);
-    let found = scenario::lint(&loaded, &surroundings);
-    if has_errors(&found) {
-        return Err(found);
+/// What scenarios refer to, read once for each stack file and scale.
+#[derive(Default)]
+pub struct Desk {
+    known: BTreeMap<(PathBuf, String), Arc<Known>>,
+}
+
+/// A stack file and the configuration it names, at one scale.
+struct Known {
+    spec: Arc<Spec>,
+    config: Arc<ConfigSet>,
+    scaled: Arc<ConfigSet>,
+    surroundings: Surroundings,
+}
+
+impl Desk {
+    /// Reads, checks and plans a scenario file.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place.
+    pub fn study(&mut self, file: &Path, overrides: Overrides) -> Result<Studied, Vec<Diagnostic>> {
+        let loaded = scenario::load(file)?;
+        let at = |message: String, help: &str| vec![whole_file(&loaded, message, help)];
+        let stack = stack_file(file, &loaded).ok_or_else(|| {
+            at(
+                "no stack file: there is no stack/stack.toml beside the scenario or above it".to_owned(),
+                "name it: [stack] file = \"…\"",
+            )
+        })?;
+        let factor = overrides.time_scale.unwrap_or_else(|| loaded.scenario.time_scale());
+        let scale = Scale::new(factor)
+            .map_err(|error| at(error.to_string(), "give a factor such as 60, or 1 for real time"))?;
+        let known = self.know(&stack, scale, |message| at(message, "choose another --time-scale"))?;
+        let found = scenario::lint(&loaded, &known.surroundings);
+        if has_errors(&found) {
+            return Err(found);
+        }
+        let plan = build::build(&loaded, &known.config, &known.scaled, stack, scale).map_err(|refused| {
+            refused
+                .into_iter()
+                .map(|it| diagnostic(Code::Unsupported, it.location, it.message, None))
+                .collect::<Vec<_>>()
+        })?;
+        Ok(Studied {
+            plan: Arc::new(plan),
+            config: Arc::clone(&known.config),
+            scaled: Arc::clone(&known.scaled),
+            spec: Arc::clone(&known.spec),
+            warnings: found,
+        })
     }
-    let plan = build::build(&loaded, &config, &scaled, stack, scale).map_err(|refused| {
-        refused.into_iter().map(|it| diagnostic(Code::Unsupported, it.location, it.message, None)).collect::<Vec<_>>()
-    })?;
-    Ok(Studied {
-        plan: Arc::new(plan),
-        config: Arc::new(config),
-        scaled: Arc::new(scaled),
-        spec: Arc::new(spec),
-        warnings: found,
-    })
+
+    fn know(
+        &mut self,
+        stack: &Path,
+        scale: Scale,
+        wrong_scale: impl Fn(String) -> Vec<Diagnostic>,
+    ) -> Result<Arc<Known>, Vec<Diagnostic>> {
+        let key = (stack.to_path_buf(), scale.factor().to_string());
+        if let Some(known) = self.known.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let spec = Spec::load(stack).map_err(|error| stack_problems(stack, &error))?;
+        let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
+        let scaled = scaled(&config, scale).map_err(wrong_scale)?;
+        let surroundings = surroundings(&spec, &config, &scaled, scale);
+        let known = Known { spec: Arc::new(spec), config: Arc::new(config), scaled: Arc::new(scaled), surroundings };
+        Ok(Arc::clone(self.known.entry(key).or_insert(Arc::new(known))))
+    }
 }
 
 /// The stack file a scenario names, else the nearest `stack/stack.toml` beside it or above it.
