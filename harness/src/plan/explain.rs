@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::bound::{self, Conditions, Interval, Term};
-use super::build::{During, Plan};
+use super::build::Plan;
 use super::study::Studied;
 use crate::expect::look::show_duration;
 use crate::expect::{Expectation, Labels};
@@ -114,16 +114,4 @@ fn range(interval: Interval, terms: &[&[Term]], scale: f64) -> String {
     let parts = terms.iter().flat_map(|terms| terms.iter()).filter(|term| !term.ceiling.is_zero());
     let sum: Vec<String> = parts.map(|term| format!("{} {}", term.name, show(term.ceiling))).collect();
     format!("{} … {}  (at most {})", show(interval.floor), show(interval.ceiling), sum.join(" + "))
-}
-
-/// The window as a phrase; for the table of `explain` and for tests.
-#[must_use]
-pub fn window(during: &During) -> String {
-    match during {
-        During::Baseline => "baseline".to_owned(),
-        During::Recovery => "recovery".to_owned(),
-        During::Run => "run".to_owned(),
-        During::All(ids) => ids.join(" and "),
-        During::Any(ids) => ids.join(" or "),
-    }
 }

@@ -5,7 +5,6 @@ pub mod bound;
 pub mod build;
 pub mod explain;
 pub mod finding;
-pub mod reach;
 pub mod scale;
 pub mod study;
 pub mod surround;

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::{self, Plan};
-use super::scale::render::{Addresses, Receivers, RenderRequest, render};
-use super::scale::{ConfigPaths, ConfigSet, Scale, read};
+use super::scale::{ConfigPaths, ConfigSet, Scale, read, render};
 use super::surround::surroundings;
 use crate::scenario::surroundings::Surroundings;
 use crate::scenario::{self, Code, Diagnostic, Loaded, Severity, has_errors};
@@ -159,8 +158,7 @@ fn config(spec: &Spec) -> Result<ConfigSet, Diagnostic> {
 }
 
 fn scaled(config: &ConfigSet, scale: Scale) -> Result<ConfigSet, String> {
-    let request = RenderRequest { scale, addresses: Addresses::AsWritten, receivers: Receivers::AsWritten };
-    render(config, &request).map(|rendered| rendered.config).map_err(|error| format!("failed to {error}"))
+    render::plan(config, scale).map(|rendered| rendered.config).map_err(|error| format!("failed to {error}"))
 }
 
 fn stack_problems(stack: &Path, error: &SpecError) -> Vec<Diagnostic> {

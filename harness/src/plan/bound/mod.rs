@@ -182,6 +182,18 @@ pub fn window(config: &PrometheusConfig, rule: &Rule) -> Duration {
     history(config, &rule.ast, 0)
 }
 
+/// How much history a query reads, recording rules followed; nothing for what is no query.
+#[must_use]
+pub fn query_window(config: &PrometheusConfig, query: &str) -> Duration {
+    promql::parse(query).map_or(Duration::ZERO, |expr| history(config, &expr, 0))
+}
+
+/// How much history the rules of an alert's name read, recording rules followed.
+#[must_use]
+pub fn alert_window(config: &PrometheusConfig, alert: &str) -> Duration {
+    config.alerts_named(alert).into_iter().map(|(_, rule)| window(config, rule)).max().unwrap_or_default()
+}
+
 fn history(config: &PrometheusConfig, expr: &promql_parser::parser::Expr, depth: usize) -> Duration {
     let selectors = promql::selectors(expr).into_iter();
     let reads = selectors.map(|(selector, own)| {

@@ -9,8 +9,8 @@ use crate::expect::{
     Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric,
     Mode, Notification, Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
 };
+use crate::plan::bound;
 use crate::plan::scale::{logql, promql};
-use crate::plan::{bound, reach};
 use crate::scenario::model::{self, That};
 use crate::scenario::spanned::Spanned;
 use crate::source::Location;
@@ -68,7 +68,7 @@ impl Builder<'_> {
     fn metric(&self, written: &model::Metric) -> Result<Metric, Refused> {
         let scaled = promql::scale(written.query.get(), self.scale, &self.config.prometheus.context())
             .map_err(|error| self.refuse(&written.query, error.to_string()))?;
-        let reach = reach::of_query(self.scaled, &scaled.text);
+        let reach = bound::query_window(&self.scaled.prometheus, &scaled.text);
         Ok(Metric {
             query: scaled.text,
             written: written.query.get().clone(),
@@ -81,8 +81,10 @@ impl Builder<'_> {
     pub(super) fn reach_of(&self, what: &Expectation) -> Duration {
         match what {
             Expectation::Metric(metric) => metric.reach,
-            Expectation::Alert(alert) => reach::of_alert(self.scaled, &alert.name),
-            Expectation::Notification(notification) => reach::of_alert(self.scaled, &notification.alert),
+            Expectation::Alert(alert) => bound::alert_window(&self.scaled.prometheus, &alert.name),
+            Expectation::Notification(notification) => {
+                bound::alert_window(&self.scaled.prometheus, &notification.alert)
+            }
             _ => Duration::ZERO,
         }
     }
