@@ -15,6 +15,17 @@ validate *ARGS:
 test *ARGS:
     cargo test --locked --workspace {{ARGS}}
 
+# The store and the cache against real servers: PostgreSQL and Redis from PATH, else unpacked from Debian's packages
+test-servers *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    servers=$(inventory-service/tests/get-servers)
+    PATH="${servers:+$servers:}$PATH" cargo test --locked -p inventory-service --test service {{ARGS}} -- postgres:: redis::
+
+# A schema-driven fuzz run against the service (schemathesis, in an environment of its own): no server error
+fuzz-api EXAMPLES="60":
+    inventory-service/tests/fuzz-api {{EXAMPLES}}
+
 # Everything CI checks besides the drills
 check: static test
 
@@ -60,12 +71,23 @@ generated:
     {{harness}} schema > "$fresh/scenario.schema.json"
     stack/kubernetes/generate "$fresh/kubernetes"
     diff -u schemas/scenario.schema.json "$fresh/scenario.schema.json" || { echo "stale: run 'just schemas'" >&2; exit 1; }
+    {{harness}} stack compose > "$fresh/compose.yaml"
+    diff -u stack/compose.yaml "$fresh/compose.yaml" || { echo "stale: run 'just compose'" >&2; exit 1; }
+    if command -v docker-compose >/dev/null; then
+        SECRET_DB=x SECRET_GRAFANA=x SECRET_GRAFANA_KEY=x docker-compose -f stack/compose.yaml --profile optional config --quiet
+    else
+        echo "SKIPPED: docker-compose is not installed, so stack/compose.yaml was compared but not read" >&2
+    fi
     diff -ru stack/kubernetes/generated "$fresh/kubernetes" || { echo "stale: run 'just kubernetes'" >&2; exit 1; }
 
 # Write schemas/ anew from the types
 schemas:
     mkdir -p schemas
     {{harness}} schema > schemas/scenario.schema.json
+
+# Write stack/compose.yaml anew from stack/stack.toml
+compose:
+    {{harness}} stack compose > stack/compose.yaml
 
 # Write the generated part of the Kubernetes manifests anew from the files that run locally
 kubernetes:
@@ -75,17 +97,27 @@ kubernetes:
 rules:
     stack/check-rules
 
-# Every shipped scenario holds water
+# Every shipped scenario holds water, and so do the rules and routes it runs on
 lint-scenarios:
-    {{harness}} lint scenarios/*.toml
+    {{harness}} lint --deny warnings scenarios/*.toml
 
 # Micro-benchmarks and the cost of instrumentation
 bench *ARGS:
     cargo bench --locked --workspace {{ARGS}}
 
-# The load engine beside wrk, hey and oha (those on PATH): speed, pacing, stalls
+# The load engine beside wrk, oha, hey, goose and k6 (those that are here): speed, pacing, stalls, rates, memory; `--keep` writes docs/benchmarks.md, `--long` adds ten minutes
 bench-load *ARGS:
     cargo bench --locked -p harness --bench load_peers -- {{ARGS}}
+
+# What `bench-load` compares with and no package manager has, built once into target/peers: minutes on two cores
+bench-peers:
+    test -x target/peers/bin/oha || cargo install --quiet --locked oha --version 1.16.0 --root target/peers --target-dir target/peers/build
+    test -x target/peers/bin/goose-peer || cargo install --quiet --locked --path harness/benches/goose-peer --root target/peers --target-dir target/peers/build
+
+# Pages against their computed bounds in twenty cycles, the clock of an inbox, what polling costs: five minutes, idle machine
+bench-bounds:
+    cargo build --release --locked -p harness -p inventory-service
+    cargo test --release --locked -p acceptance --test acceptance -- --ignored --nocapture --test-threads=1 bounds:: polling::
 
 # Start the stack and leave it running
 up *ARGS:

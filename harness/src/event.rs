@@ -11,7 +11,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::record::{ExpectationPlan, FaultPlan, LoadSample, LoadTotals, Notification, NotifiedAlert, ScenarioPlan};
+pub use self::record::{
+    Change, ComponentSample, ExpectationPlan, FaultPlan, LoadSample, LoadTotals, Notification, NotifiedAlert,
+    ScenarioPlan,
+};
 use crate::clock::Stamp;
 use crate::outcome::{Evidence, Outcome, Reason};
 
@@ -44,6 +47,9 @@ pub enum EventKind {
         time_scale: f64,
         /// `local`, `docker` or `attach`.
         provider: String,
+        /// Why that one, in words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        provider_because: String,
         /// Facts on the machine: kernel, cores, memory.
         machine: BTreeMap<String, String>,
         /// The names of the scenarios that will run.
@@ -99,6 +105,21 @@ pub enum EventKind {
         /// Its last log lines.
         last_lines: Vec<String>,
     },
+    /// Something happened to a component's process or container, asked for or not.
+    ComponentChanged {
+        /// Its name.
+        component: String,
+        /// What.
+        change: Change,
+        /// What else is known, for example `exit status 137`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        detail: String,
+    },
+    /// What the running components used in the last second or so.
+    ComponentsSampled {
+        /// By name.
+        components: BTreeMap<String, ComponentSample>,
+    },
     /// The stack could not be brought up.
     StackFailed {
         /// The component that failed, if it was one.
@@ -112,10 +133,19 @@ pub enum EventKind {
     },
     /// Every target is up, Alertmanager is discovered, every rule was evaluated.
     StackReady {
-        /// From the scenario's start.
+        /// From the scenario's start, with its seed data planted and scraped.
         took: Duration,
+        /// From the scenario's start until the gates were open: targets up, Alertmanager discovered, rules evaluated.
+        #[serde(default)]
+        gates_open: Option<Duration>,
         /// From Prometheus's start to its first successful scrape of any target.
         prometheus_first_up: Option<Duration>,
+        /// The component that took longest to be ready.
+        #[serde(default)]
+        slowest: Option<String>,
+        /// From its start until it was ready.
+        #[serde(default)]
+        slowest_boot: Option<Duration>,
     },
     /// A phase begins: `warm-up`, `baseline`, `drill`, `recovery`, `collection`, `teardown`.
     PhaseStarted {
@@ -126,6 +156,11 @@ pub enum EventKind {
     LoadSampled(LoadSample),
     /// A load ended.
     LoadFinished(LoadTotals),
+    /// In a control run: the time for which the fault would last begins, and nothing is injected.
+    FaultLeftOut {
+        /// The fault's id.
+        fault: String,
+    },
     /// The injector is about to be called.
     FaultInjecting {
         /// The fault's id.
@@ -208,6 +243,19 @@ pub enum EventKind {
         reachable: bool,
         /// The error in words.
         message: String,
+    },
+    /// What Prometheus stored was kept in the run's folder, for `harness replay`.
+    SeriesRecorded {
+        /// The file, relative to the run's folder.
+        file: String,
+        /// How many series.
+        series: u64,
+        /// How many samples, stale markers among them.
+        samples: u64,
+        /// The file's size.
+        bytes: u64,
+        /// Whether all of the run is there; a limit on time or size may have cut it.
+        whole: bool,
     },
     /// An expectation was judged.
     ExpectationJudged {

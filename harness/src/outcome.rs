@@ -146,7 +146,7 @@ pub enum FactValue {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Stage {
-    /// `series`, `pending`, `firing`, `alertmanager`, `receiver`, `resolved`, `resolved-receiver`.
+    /// `series`, `pending`, `firing`, `alertmanager`, `receiver`, and back: `series-back`, `resolved`, `resolved-receiver`.
     pub name: String,
     /// When it was observed; none when it never was.
     pub observed: Option<Stamp>,
@@ -199,6 +199,7 @@ reasons! {
     WrongReceiver = "WRONG_RECEIVER": "The notification went to another receiver.",
     NotifyLate = "NOTIFY_LATE": "The notification came later than was promised.",
     NotifyCount = "NOTIFY_COUNT": "The number of notifications is not the expected one.",
+    NotifyOrder = "NOTIFY_ORDER": "The receiver was told of an alert's end before its begin.",
     NotifyContent = "NOTIFY_CONTENT": "The notification lacks a text it must contain.",
     NotifyTruncated = "NOTIFY_TRUNCATED": "The notification left alerts out (truncated).",
     ResolvedMissing = "RESOLVED_MISSING": "The receiver was never told that the alert had resolved.",
@@ -217,7 +218,10 @@ reasons! {
     BucketMissing = "BUCKET_MISSING": "A histogram lacks a bucket at the boundary that is asked for.",
     Cardinality = "CARDINALITY": "There are more series than allowed.",
     StaleExposition = "STALE_EXPOSITION": "The target is up, but its values do not move under load.",
+    Metadata = "METADATA": "The type, unit or birth of a metric is not what the exposition says, or should say.",
+    Exposition = "EXPOSITION": "What the service serves breaks the rules of `promtool check metrics`.",
     CounterNotInitialised = "COUNTER_NOT_INITIALISED": "A counter is born at its first increment, which no rate can see.",
+    HistogramMismatch = "HISTOGRAM_MISMATCH": "A histogram contradicts itself, or the client's own measurement.",
     CountMismatch = "COUNT_MISMATCH": "Two observers count a different number of the same thing.",
     LogMissing = "LOG_MISSING": "Log lines that were expected are missing.",
     LogLoss = "LOG_LOSS": "Log lines were written and lost on the way.",
@@ -227,6 +231,7 @@ reasons! {
     TooFarBehind = "TOO_FAR_BEHIND": "Log lines were refused because they are too old.",
     TooFarInFuture = "TOO_FAR_IN_FUTURE": "Log lines were refused because they lie in the future.",
     PanelNoData = "PANEL_NO_DATA": "A dashboard panel has a query that answers with nothing.",
+    PanelUnit = "PANEL_UNIT": "A dashboard panel shows values in another unit than its axis says.",
     DashboardMissing = "DASHBOARD_MISSING": "The dashboard is not provisioned.",
     VariableEmpty = "VARIABLE_EMPTY": "A dashboard variable resolves to nothing.",
     TargetDown = "TARGET_DOWN": "Prometheus cannot scrape a target that has to be up.",
@@ -248,6 +253,8 @@ reasons! {
     Auth = "AUTH": "A server refused the credentials.",
     BaselineUnsteady = "BASELINE_UNSTEADY": "The baseline did not hold, so no fault was injected.",
     Vacuous = "VACUOUS": "Nothing was checked.",
+    ProvesNothing = "PROVES_NOTHING": "The expectation is stated as an effect of a fault, and holds without it.",
+    LeftToDrill = "LEFT_TO_DRILL": "A control run leaves this to the drill.",
     RequirementMissing = "REQUIREMENT_MISSING": "A component this scenario requires is not available here.",
     Provider = "PROVIDER": "The stack could not be brought up.",
     ReadyTimeout = "READY_TIMEOUT": "A component did not become ready in time.",

@@ -96,6 +96,7 @@ impl Tally {
         }
         for outcome in self.outcomes.values() {
             match outcome {
+                Outcome::Inconclusive(Reason::Bug, _) => self.found.push((Verdict::Bug, Reason::Bug)),
                 Outcome::Failed(reason, _) => self.found.push((Verdict::Fail, *reason)),
                 Outcome::Inconclusive(reason, _) => self.found.push((Verdict::Inconclusive, *reason)),
                 Outcome::Passed(_) | Outcome::Skipped(..) => {}
@@ -226,6 +227,12 @@ mod tests {
         );
         assert_eq!(judgement.verdict, Verdict::Fail);
         assert_eq!(judgement.reasons, [Reason::NeverFired, Reason::NoData]);
+    }
+
+    #[test]
+    fn a_check_that_panicked_is_a_bug_whatever_else_held_c42() {
+        let panicked = judged("a", Outcome::Inconclusive(Reason::Bug, Evidence::new("the check panicked")));
+        assert_eq!(verdict(vec![panicked, passed("b")]), Verdict::Bug);
     }
 
     #[test]

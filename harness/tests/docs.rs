@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use harness::event::Verdict;
 use harness::outcome::Reason;
+use harness::plan::finding::FindingCode;
 use harness::scenario::render::{Colour, render};
 use harness::scenario::{Code, load_text, schema};
 use serde_json::{Map, Value};
@@ -154,6 +155,16 @@ fn the_reference_in_the_scenario_guide_is_fresh() {
     Code::ALL.iter().for_each(|code| writeln!(out, "| `{code}` | {} |", code.meaning()).unwrap());
     out.push('\n');
     fresh("scenarios.md", "codes", &out);
+}
+
+#[test]
+fn the_list_of_findings_is_fresh() {
+    let mut out = "\n| code | level | meaning |\n|---|---|---|\n".to_owned();
+    for found in FindingCode::ALL {
+        writeln!(out, "| `{}` | {} | {} |", found.code(), found.level().word(), found.meaning()).unwrap();
+    }
+    out.push('\n');
+    fresh("rules.md", "findings", &out);
 }
 
 #[test]

@@ -42,8 +42,14 @@ fn bounds() -> AlertBounds {
         fires: span(minutes(5), Duration::from_secs(330), "scrape 15s + evaluation 15s + for 5m"),
         notified: span(Duration::from_secs(330), minutes(6), "scrape 15s + evaluation 15s + for 5m + group_wait 30s"),
         resolves: span(Duration::from_secs(45), minutes(7), "window 1m + evaluation 15s + group_interval 5m + 45s"),
+        repeats: BTreeMap::new(),
         shortest_fault: Some(minutes(5)),
     }
+}
+
+/// The dead man's switch of the reference stack beats every two minutes.
+fn beats() -> BTreeMap<String, Duration> {
+    BTreeMap::from([("heartbeat".to_owned(), minutes(2))])
 }
 
 /// Stands for a LogQL parser: knows that a selector needs a matcher and that braces close.
@@ -92,10 +98,14 @@ fn surroundings() -> Surroundings {
         seeds: Some(names(&["items"])),
         alerts: Some(BTreeMap::from(alerts)),
         receivers: Some(names(&["pager", "chat", "mail", "heartbeat"])),
+        intervals: Some(names(&["outside-office-hours"])),
         jobs: Some(names(&["inventory", "prometheus"])),
-        dashboards: Some(names(&["inventory-overview"])),
+        dashboards: Some(BTreeMap::from([("inventory-overview".to_owned(), names(&["Request rate", "Error rate"]))])),
         dimensions: Some(names(&["route", "method", "status"])),
-        bounds: BTreeMap::from([("InventoryDatabaseErrors".to_owned(), bounds())]),
+        bounds: BTreeMap::from([
+            ("InventoryDatabaseErrors".to_owned(), bounds()),
+            ("Watchdog".to_owned(), AlertBounds { repeats: beats(), ..AlertBounds::default() }),
+        ]),
         logql: Some(logql),
     }
 }

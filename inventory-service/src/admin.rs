@@ -19,7 +19,7 @@ use crate::fault::{Faults, Kind};
 use crate::http::body::{BodyLimits, read_json};
 use crate::http::problem::Problem;
 use crate::readiness::Readiness;
-use crate::sabotage::Sabotage;
+use crate::sabotage::{Sabotage, falsified};
 use crate::store::Store;
 use crate::store::stocktake::Stocktake;
 use crate::telemetry::catalogue::catalogue;
@@ -90,7 +90,11 @@ impl Admin {
     async fn scrape(&self, format: Format) -> String {
         self.metrics.show_totals(self.stocktake.totals().await);
         self.metrics.show_connections(self.store.name(), self.store.connections());
-        render(&self.registry, format)
+        let body = render(&self.registry, format);
+        if self.sabotage.drop_objective_bucket || self.sabotage.user_label {
+            return falsified(body, self.sabotage);
+        }
+        body
     }
 }
 

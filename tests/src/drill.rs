@@ -6,7 +6,7 @@ use harness::event::{Event, EventKind, Verdict};
 use harness::outcome::{Outcome, Reason};
 use harness::verdict::{self, Judgement};
 
-use crate::stand::Ended;
+use crate::running::Ended;
 
 /// A drill that has ended.
 #[derive(Clone, Debug)]

@@ -32,7 +32,7 @@ impl Leftovers {
 
 /// Process ids whose command line contains all of `parts`.
 #[must_use]
-pub(crate) fn commanded(parts: &[&str]) -> Vec<i32> {
+pub fn commanded(parts: &[&str]) -> Vec<i32> {
     let matches = |pid: &i32| {
         let line = command_line(*pid);
         parts.iter().all(|part| line.contains(part))

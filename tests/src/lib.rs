@@ -1,16 +1,23 @@
 //! Fixtures of the acceptance suite: a [`Stand`] is a private copy of the reference stack with a short scenario that a test
 //! edits and drills with the real binary; a [`Drill`] is what came of it. Read by `tests/acceptance`.
 
+pub mod audit;
 mod drill;
+pub mod engine;
 mod leftover;
+pub mod proxy;
+mod running;
 mod stand;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use harness::stack::place::Places;
+
 pub use drill::Drill;
-pub use leftover::Leftovers;
-pub use stand::{Ended, Running, Stand};
+pub use leftover::{Leftovers, commanded as processes};
+pub use running::{Ended, Running};
+pub use stand::{Provider, Stand};
 
 /// The workspace's root.
 #[must_use]
@@ -31,6 +38,18 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// Looks again and again until `check` holds; how long that took, none when it did not hold within `within`.
+pub async fn holds_within(within: Duration, mut check: impl FnMut() -> bool) -> Option<Duration> {
+    let begun = harness::clock::instant();
+    let holds = async {
+        while !check() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let held = tokio::time::timeout(within, holds).await;
+    held.ok().map(|()| harness::clock::instant().duration_since(begun))
+}
+
 /// Looks again and again until `check` holds.
 ///
 /// # Panics
@@ -42,4 +61,20 @@ pub async fn eventually(what: &str, within: Duration, mut check: impl FnMut() ->
         }
     };
     assert!(tokio::time::timeout(within, holds).await.is_ok(), "not within {within:?}: {what}");
+}
+
+/// A promtool: that of PATH, else that of the Debian package which a drill has unpacked.
+///
+/// # Panics
+/// When there is none; a drill unpacks one.
+#[must_use]
+pub fn promtool() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let beside = std::env::split_paths(&path).map(|folder| folder.join("promtool")).find(|tool| tool.is_file());
+    let packages = Places::from_environment().cache.join("debian");
+    let unpacked = || {
+        let packages = std::fs::read_dir(packages).into_iter().flatten().flatten();
+        packages.map(|package| package.path().join("root/usr/bin/promtool")).find(|tool| tool.is_file())
+    };
+    beside.or_else(unpacked).expect("a drill has unpacked Prometheus, and promtool with it")
 }

@@ -3,47 +3,60 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
 use toml_edit::{Array, DocumentMut, value};
 
-use crate::leftover::{Leftovers, commanded};
-use crate::{Drill, binary, eventually, repository};
+use crate::leftover::Leftovers;
+use crate::running::{Ended, Running};
+use crate::{Drill, binary, repository};
 
 /// How many drills run at the same time, on two cores.
 static PERMITS: Semaphore = Semaphore::const_new(3);
-/// No drill of this suite takes longer.
+/// No drill of this suite takes longer, unless it says so.
 const LONGEST: Duration = Duration::from_secs(150);
+
+/// Whether a drill injects its faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Faults {
+    Injected,
+    LeftOut,
+}
+
+/// What runs a stand's stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// Processes of this machine.
+    Local,
+    /// Containers.
+    Docker,
+}
+
+impl Provider {
+    /// As `--stack` names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Docker => "docker",
+        }
+    }
+}
 
 /// A stack and a scenario of its own.
 #[derive(Debug)]
 pub struct Stand {
     folder: TempDir,
     scenario: String,
-}
-
-/// A harness that runs on a stand.
-#[derive(Debug)]
-pub struct Running<'a> {
-    stand: &'a Stand,
-    child: Child,
-    _permit: SemaphorePermit<'static>,
-}
-
-/// How a process ended and what it wrote.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// The exit code; none when a signal ended it.
-    pub code: Option<i32>,
-    /// Its results.
-    pub stdout: String,
-    /// Its messages.
-    pub stderr: String,
+    provider: Provider,
+    faults: Faults,
+    environment: Vec<(String, String)>,
+    held_at: Option<String>,
+    pub(crate) longest: Duration,
 }
 
 impl Stand {
@@ -59,6 +72,10 @@ impl Stand {
         fs::remove_dir_all(&rules).expect("the stack has rules");
         copy(&drill.join("rules.yml"), &rules.join("drill.yml"));
         stand.patch("inventory-service", &binary("inventory-service"));
+        stand.edit_stack(|stack| {
+            let table = stack["component"]["inventory-service"].as_table_like_mut();
+            table.expect("the stack has this component").remove("build");
+        });
         stand.edit_stack(|stack| stack["seed"]["items"]["count"] = value(100));
         stand
     }
@@ -77,7 +94,41 @@ impl Stand {
         for name in ["state", "tmp"] {
             fs::create_dir(folder.path().join(name)).expect("a folder can be made in it");
         }
-        Self { folder, scenario: scenario.to_owned() }
+        let (provider, environment) = (Provider::Local, Vec::new());
+        let faults = Faults::Injected;
+        let held_at = None;
+        Self { folder, scenario: scenario.to_owned(), provider, faults, environment, held_at, longest: LONGEST }
+    }
+
+    /// The same stand with its stack run by `provider`; processes of this machine without it.
+    #[must_use]
+    pub const fn run_by(mut self, provider: Provider) -> Self {
+        self.provider = provider;
+        self
+    }
+
+    /// The same stand, whose drills are controls: `--control`.
+    #[must_use]
+    pub const fn without_faults(mut self) -> Self {
+        self.faults = Faults::LeftOut;
+        self
+    }
+
+    /// The harness and everything it starts get this variable.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The harness blocks at this place of `harness::breakpoint`; [`Running::held`] waits for it.
+    #[must_use]
+    pub fn hold_at(self, place: &str) -> Self {
+        Self { held_at: Some(place.to_owned()), ..self }
+    }
+
+    pub(crate) fn held_file(&self) -> PathBuf {
+        self.root().join("held")
     }
 
     /// The stand's folder.
@@ -95,9 +146,19 @@ impl Stand {
     fn patch(&self, component: &str, program: &Path) {
         self.edit_stack(|stack| {
             let table = stack["component"][component].as_table_like_mut().expect("the stack has this component");
-            table.remove("build");
             table.insert("command", value(Array::from_iter([program.display().to_string()])));
         });
+    }
+
+    /// Runs another program instead of a component's own.
+    #[must_use]
+    pub fn replace(self, component: &str, program: &Path, arguments: &[&str]) -> Self {
+        self.patch(component, program);
+        self.edit_stack(|stack| {
+            let command = stack["component"][component]["command"].as_array_mut().expect("it was just written");
+            command.extend(arguments.iter().copied());
+        });
+        self
     }
 
     fn edit_stack(&self, edit: impl FnOnce(&mut DocumentMut)) {
@@ -120,6 +181,20 @@ impl Stand {
         self
     }
 
+    /// Puts the fixture `drill/<name>` in the place of a file of the stand.
+    #[must_use]
+    pub fn with_fixture(self, name: &str, file: &str) -> Self {
+        copy(&fixture("drill").join(name), &self.root().join(file));
+        self
+    }
+
+    /// Writes a file of the stand anew.
+    #[must_use]
+    pub fn with_text(self, file: &str, text: &str) -> Self {
+        fs::write(self.root().join(file), text).expect("the copy can be written");
+        self
+    }
+
     /// As [`Stand::edit`], in the rules.
     #[must_use]
     pub fn edit_rules(self, from: &str, to: &str) -> Self {
@@ -137,6 +212,21 @@ impl Stand {
     pub fn edit_scenario(self, from: &str, to: &str) -> Self {
         let file = self.scenario_file();
         self.edit(&file, from, to)
+    }
+
+    /// Lets a drill take so long.
+    #[must_use]
+    pub fn patient(self, longest: Duration) -> Self {
+        Self { longest, ..self }
+    }
+
+    /// Adds a file, for example another rule file.
+    #[must_use]
+    pub fn add_file(self, file: &str, text: &str) -> Self {
+        let path = self.root().join(file);
+        assert!(!path.exists(), "{file} is there already");
+        fs::write(&path, text).expect("the stand's folder can be written");
+        self
     }
 
     /// Appends to the scenario.
@@ -176,7 +266,7 @@ impl Stand {
     /// When it does not end.
     pub async fn harness(&self, arguments: &[&str]) -> Ended {
         let output = self.command(arguments).output();
-        let output = tokio::time::timeout(LONGEST, output).await.expect("the harness ends");
+        let output = tokio::time::timeout(self.longest, output).await.expect("the harness ends");
         let output = output.expect("the harness starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
@@ -195,13 +285,30 @@ impl Stand {
 
     /// Starts a drill.
     pub async fn start(&self) -> Running<'_> {
+        self.start_with_output(self.written("stdout")).await
+    }
+
+    fn written(&self, name: &str) -> Stdio {
+        Stdio::from(File::create(self.root().join(name)).expect("the stand's folder can be written"))
+    }
+
+    /// What the harness has said so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        read(&self.root().join("stderr"))
+    }
+
+    /// Starts a drill whose results go elsewhere.
+    pub async fn start_with_output(&self, output: Stdio) -> Running<'_> {
         let permit = PERMITS.acquire().await.expect("the semaphore is never closed");
-        let write =
-            |name| Stdio::from(File::create(self.root().join(name)).expect("the stand's folder can be written"));
         let file = self.scenario_file();
-        let mut command = self.command(&["validate", &file, "--out", "reports"]);
-        let child = command.stdout(write("stdout")).stderr(write("stderr")).spawn().expect("the harness starts");
-        Running { stand: self, child, _permit: permit }
+        let mut command = self.command(&["validate", &file, "--out", "reports", "--stack", self.provider.name()]);
+        command.args((self.faults == Faults::LeftOut).then_some("--control")).process_group(0);
+        if let Some(place) = &self.held_at {
+            command.env("HARNESS_BREAK_AT", place).env("HARNESS_BREAK_FILE", self.held_file());
+        }
+        let child = command.stdout(output).stderr(self.written("stderr")).spawn().expect("the harness starts");
+        Running { stand: self, child, permit: Some(permit) }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -212,6 +319,7 @@ impl Stand {
             .env("HARNESS_STATE", self.root().join("state"))
             .env("TMPDIR", self.root().join("tmp"))
             .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
@@ -228,70 +336,11 @@ impl Stand {
     }
 }
 
-impl Running<'_> {
-    /// Waits until the log has an event that contains `text`; the run's folder.
-    ///
-    /// # Panics
-    /// When it does not come.
-    pub async fn reached(&mut self, text: &str) -> PathBuf {
-        let log = || self.stand.runs().pop().map(|folder| folder.join("events.jsonl"));
-        let said = || log().is_some_and(|path| fs::read_to_string(path).unwrap_or_default().contains(text));
-        eventually(&format!("the run tells {text}"), Duration::from_secs(90), said).await;
-        self.stand.runs().pop().expect("the log lies in a run's folder")
-    }
-
-    /// Sends a signal to the harness itself.
-    ///
-    /// # Panics
-    /// When it has ended already.
-    pub fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        kill_process(pid.expect("the harness still runs"), signal).expect("it is our own child");
-    }
-
-    /// Kills the reaper of this stand's run.
-    ///
-    /// # Panics
-    /// When there is not exactly one.
-    pub fn kill_reaper(&self) {
-        let journals = self.stand.root().join("state").display().to_string();
-        let found = commanded(&["reaper", "--journal", &journals]);
-        let [pid] = found[..] else { panic!("one reaper, not {found:?}") };
-        kill_process(Pid::from_raw(pid).expect("a pid is positive"), Signal::KILL).expect("it is our grandchild");
-    }
-
-    /// Waits until the process has ended.
-    ///
-    /// # Panics
-    /// When it does not end.
-    pub async fn wait(&mut self) -> ExitStatus {
-        tokio::time::timeout(LONGEST, self.child.wait()).await.expect("the harness ends").expect("it can be waited for")
-    }
-
-    /// Waits for the end and reads what came of it.
-    ///
-    /// # Panics
-    /// When it does not end or wrote no report.
-    pub async fn end(mut self) -> Drill {
-        let status = self.wait().await;
-        let root = self.stand.root();
-        let ended =
-            Ended { code: status.code(), stdout: read(&root.join("stdout")), stderr: read(&root.join("stderr")) };
-        let folder = self.stand.runs().pop().unwrap_or_else(|| panic!("no run was made: {ended:#?}"));
-        let events = harness::report::log::read(&folder).expect("the event log can be read");
-        for file in ["index.html", "junit.xml"] {
-            assert!(folder.join(file).is_file(), "{file} was not written: {ended:#?}");
-        }
-        let json = serde_json::from_str(&read(&folder.join("run.json"))).expect("run.json is JSON");
-        Drill { ended, folder, events, json }
-    }
-}
-
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{} can be read: {error}", path.display()))
 }
 

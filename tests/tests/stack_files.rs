@@ -229,6 +229,49 @@ fn every_rule_file_has_unit_tests_that_name_each_of_its_alerts() {
 }
 
 #[test]
+fn grafana_has_no_default_password_and_lets_nobody_in_unseen() {
+    let settings = read(&root().join("stack/grafana/grafana.ini"));
+    let value = |section: &str, key: &str| {
+        let (_, rest) = settings.split_once(&format!("[{section}]\n"))?;
+        let own = rest.lines().take_while(|line| !line.starts_with('['));
+        own.filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim())
+    };
+    for (section, key, wanted) in [
+        ("auth.anonymous", "enabled", "false"),
+        ("users", "allow_sign_up", "false"),
+        ("users", "allow_org_create", "false"),
+        ("security", "cookie_secure", "true"),
+        ("snapshots", "external_enabled", "false"),
+    ] {
+        assert_eq!(value(section, key), Some(wanted), "[{section}] {key}");
+    }
+    // Without these Grafana would take `admin` and a key that everybody knows: they come from secrets, everywhere.
+    for key in ["admin_password", "secret_key"] {
+        assert_eq!(value("security", key), None, "{key} never stands in a file");
+    }
+    let stack = read(&root().join("stack/stack.toml"));
+    for secret in ["GF_SECURITY_ADMIN_PASSWORD = \"{secret:", "GF_SECURITY_SECRET_KEY = \"{secret:"] {
+        assert!(stack.contains(secret), "a drill generates {secret}…");
+    }
+    let chart = &documents(&root().join("stack/kubernetes/kube-prometheus-stack.yaml"))[0];
+    let grafana = chart.get("grafana").unwrap();
+    assert!(grafana.get("adminPassword").is_none());
+    assert!(!text(grafana.get("admin").unwrap(), "existingSecret").is_empty());
+}
+
+#[test]
+fn examples_of_web_config_ask_for_tls_and_hold_no_secret() {
+    for server in ["prometheus", "alertmanager"] {
+        let config = &documents(&root().join(format!("stack/{server}/web.config.yml")))[0];
+        let tls = config.get("tls_server_config").unwrap();
+        assert_eq!(text(tls, "min_version"), "TLS12");
+        for (user, hash) in config.get("basic_auth_users").unwrap().entries() {
+            assert_eq!(hash.text(), Some("PASSWORD_HASH"), "{:?} of {server} has a hash of its own", user.text());
+        }
+    }
+}
+
+#[test]
 fn the_generated_manifests_are_fresh() {
     let fresh = tempfile::tempdir().unwrap();
     let status = Command::new(root().join("stack/kubernetes/generate")).arg(fresh.path()).status().unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, stderr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,44 +12,53 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
+use super::signal::Words;
 use super::{complain, print};
 use crate::clock::Clock;
 use crate::load::command::{self, Pace, Report};
-
-use crate::load::{Arrivals, Reach, Second, page};
+use crate::load::{Arrivals, Protocol, Reach, Second, Summary, Trust, page};
 use crate::scenario::duration;
+
+mod text;
+
+/// What is said at the first signal and at the second.
+const INTERRUPTED: Words =
+    ["interrupted: what was sent so far is summed up; once more ends at once", "interrupted again: no summary"];
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("pace").required(true))]
 pub(super) struct Options {
-    /// Where requests go; this machine only.
+    /// Where requests go: http[s]://host[:port][/path]; this machine only, unless --anywhere.
     url: String,
     /// Open model: so many requests per second, whatever the server does.
-    #[arg(long, group = "pace")]
+    #[arg(long, group = "pace", value_name = "PER-SECOND")]
     rate: Option<f64>,
     /// Closed model: so many connections at full speed.
-    #[arg(long, group = "pace")]
+    #[arg(long, group = "pace", value_name = "N")]
     connections: Option<usize>,
     /// Closed model: so many virtual users, each with a pause behind every answer.
-    #[arg(long, group = "pace")]
+    #[arg(long, group = "pace", value_name = "N")]
     users: Option<usize>,
     /// How long.
     #[arg(long = "for", value_parser = parse_duration, value_name = "DURATION")]
     lasts: Duration,
+    /// So much of the beginning is sent and counted, but is in none of the times.
+    #[arg(long, value_parser = parse_duration, default_value = "0s", value_name = "DURATION")]
+    warm_up: Duration,
     /// Spread of arrivals.
     #[arg(long, default_value = "constant", requires = "rate")]
     arrivals: Spread,
     /// From nothing to the rate, or to all users.
-    #[arg(long, value_parser = parse_duration, default_value = "0s")]
+    #[arg(long, value_parser = parse_duration, default_value = "0s", value_name = "DURATION")]
     ramp: Duration,
     /// The pause of a virtual user.
-    #[arg(long, value_parser = parse_duration, default_value = "0s", requires = "users")]
+    #[arg(long, value_parser = parse_duration, default_value = "0s", requires = "users", value_name = "DURATION")]
     think: Duration,
-    /// Requests in flight beyond which arrivals are dropped and counted; by default rate × timeout, at most 10,000.
-    #[arg(long, requires = "rate")]
+    /// Requests in flight beyond which arrivals are dropped and counted; by default rate × timeout and a tenth, at most 10,000.
+    #[arg(long, requires = "rate", value_name = "N")]
     max_in_flight: Option<usize>,
     /// Per request.
-    #[arg(long, value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_parser = parse_duration, default_value = "10s", value_name = "DURATION")]
     timeout: Duration,
     /// The method.
     #[arg(long, default_value = "GET")]
@@ -59,6 +69,18 @@ pub(super) struct Options {
     /// A JSON body.
     #[arg(long)]
     json: Option<String>,
+    /// The version of HTTP.
+    #[arg(long, default_value = "1.1", value_name = "VERSION")]
+    http: Version,
+    /// Requests at a time on one HTTP/2 connection, if the server allows as many; by default all it allows with --rate, and 1 with --connections and --users.
+    #[arg(long, value_name = "N")]
+    streams: Option<NonZeroUsize>,
+    /// A PEM file with the authorities that may certify an https server, instead of those this machine trusts.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The server may be another machine; ask those it belongs to.
+    #[arg(long)]
+    anywhere: bool,
     /// Seed of random arrivals.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -76,6 +98,18 @@ enum Spread {
     Constant,
     /// At random, as customers come.
     Poisson,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Version {
+    /// One request at a time on a connection.
+    #[value(name = "1.1")]
+    One,
+    /// Many at a time; without TLS by prior knowledge.
+    #[value(name = "2")]
+    Two,
+    /// What an https server prefers; 1.1 without TLS.
+    Auto,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -98,17 +132,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let bar = bar(options.lasts);
-    let summary = runtime.block_on(async {
-        let cancel = CancellationToken::new();
-        let signals = tokio::spawn(super::signal::listen(cancel.clone()));
-        let summary = command::run(&wanted, Clock::start(), |second| show(&bar, second), cancel.cancelled()).await;
-        signals.abort();
-        summary
-    });
-    bar.finish_and_clear();
-    let summary = match summary {
+    let cancel = CancellationToken::new();
+    let summary = match attack(&wanted, &cancel) {
         Ok(summary) => summary,
         Err(error) => {
             complain(&format!("error: failed to {error}"));
@@ -117,13 +142,37 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     if let Some(path) = &options.html {
         std::fs::write(path, page(&summary)).with_context(|| format!("write {}", path.display()))?;
+        complain(&format!("page with charts: {}", path.display()));
     }
     let report = Report::from(&summary);
     match options.output {
         Output::Json => print(&serde_json::to_string_pretty(&report)?),
-        Output::Text => print(&text(&report)),
+        Output::Text => print(&text::of(&report)),
     }
-    Ok(if report.saturation.is_some() || report.flow.dropped > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+    Ok(match (cancel.is_cancelled(), report.doubts.is_empty()) {
+        (true, _) => ExitCode::from(130),
+        (false, false) => ExitCode::from(3),
+        (false, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// Runs the load to its end or to the first signal.
+fn attack(wanted: &command::Options, cancel: &CancellationToken) -> Result<Summary, command::LoadError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a process that has just begun can start a thread");
+    let bar = bar(wanted.lasts);
+    let summary = runtime.block_on(async {
+        let signals = tokio::spawn(super::signal::listen_saying(cancel.clone(), INTERRUPTED));
+        let progress = |second: &Second| {
+            bar.inc(1);
+            bar.set_message(text::second(second));
+        };
+        let summary = command::run(wanted, Clock::start(), progress, cancel.cancelled()).await;
+        signals.abort();
+        summary
+    });
+    bar.finish_and_clear();
+    summary
 }
 
 fn wanted(options: &Options) -> anyhow::Result<command::Options> {
@@ -138,13 +187,22 @@ fn wanted(options: &Options) -> anyhow::Result<command::Options> {
         (.., Some(count)) => Pace::Users { count, ramp: options.ramp, think: options.think },
         _ => bail!("give one of --rate, --connections and --users"),
     };
+    if options.streams.is_some() && options.http == Version::One {
+        bail!("--streams is for HTTP/2; add --http 2");
+    }
     let mut wanted = command::Options::new(&options.url, pace, options.lasts);
-    wanted.reach = Reach::Loopback;
-    wanted.timeout = options.timeout;
+    wanted.reach = if options.anywhere { Reach::Anywhere } else { Reach::Loopback };
+    (wanted.timeout, wanted.warm_up, wanted.seed) = (options.timeout, options.warm_up, options.seed);
     wanted.method.clone_from(&options.method);
     wanted.headers = headers(&options.headers)?;
     wanted.json = options.json.as_deref().map(serde_json::from_str).transpose().context("read the body as JSON")?;
-    wanted.seed = options.seed;
+    wanted.protocol = match options.http {
+        Version::One => Protocol::Http1,
+        Version::Two => Protocol::Http2,
+        Version::Auto => Protocol::Negotiated,
+    };
+    wanted.streams = options.streams;
+    wanted.trust = options.ca.clone().map_or(Trust::System, Trust::File);
     Ok(wanted)
 }
 
@@ -161,52 +219,9 @@ fn bar(lasts: Duration) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style =
-        ProgressStyle::with_template("{elapsed} {bar:20} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(lasts.as_secs().max(1)).with_style(style)
-}
-
-fn show(bar: &ProgressBar, second: &Second) {
-    bar.inc(1);
-    let latency = second.latency_us.map_or_else(
-        || "no answers".to_owned(),
-        |[p50, p90, p99, max]| {
-            format!("p50 {} p90 {} p99 {} max {}", millis(p50), millis(p90), millis(p99), millis(max))
-        },
-    );
-    let (started, failed, flying) = (second.started, second.failed, second.in_flight);
-    bar.set_message(format!("{started}/s, {failed} failed, {flying} in flight, {latency}"));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a latency shown to people")]
-fn millis(micros: u64) -> String {
-    format!("{:.1} ms", micros as f64 / 1e3)
-}
-
-fn text(report: &Report) -> String {
-    let flow = &report.flow;
-    let mut lines = vec![format!(
-        "{} planned, {} sent, {} dropped, {} answered, {} failed, {} cancelled in {:.1} s",
-        flow.planned,
-        flow.started,
-        flow.dropped,
-        flow.completed,
-        flow.failed,
-        flow.cancelled,
-        report.lasted.as_secs_f64()
-    )];
-    for (name, times) in [("latency", &report.latency_us), ("service time", &report.service_time_us)] {
-        let row: Vec<String> = ["p50", "p90", "p95", "p99", "p99.9", "max"]
-            .iter()
-            .filter_map(|key| times.get(*key).map(|micros| format!("{key} {}", millis(*micros))))
-            .collect();
-        lines.push(format!("{name:13} {}", if row.is_empty() { "n/a".to_owned() } else { row.join("  ") }));
-    }
-    for request in &report.requests {
-        let statuses: Vec<String> =
-            request.statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
-        lines.push(format!("{} {}  {}", request.method, request.route, statuses.join(", ")));
-    }
-    lines.extend(report.saturation.iter().map(|limit| format!("the generator was the bottleneck: {limit}")));
-    lines.join("\n")
+    let style = ProgressStyle::with_template("{elapsed:>4} of {len} s {bar:20} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(lasts.as_secs().max(1)).with_style(style);
+    bar.set_message("starting");
+    bar
 }

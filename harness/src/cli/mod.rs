@@ -8,7 +8,10 @@ mod lint;
 mod list;
 mod load;
 mod new;
+mod place;
+mod replay;
 mod report;
+mod routes;
 mod schema;
 mod signal;
 mod stack;
@@ -58,6 +61,11 @@ enum Command {
     Doctor(doctor::Options),
     /// Renders a run's report again from its event log.
     Report(report::Options),
+    /// Checks the routing tree without starting anything.
+    #[command(subcommand)]
+    Routes(routes::Options),
+    /// Evaluates alerting rules again against a run's recorded series, and says whether they do what they did live.
+    Replay(replay::Options),
     /// Removes what dead runs left behind; never touches a live one.
     Sweep(sweep::Options),
     /// Prints the JSON schema of scenarios.
@@ -110,6 +118,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stack(options) => stack::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Report(options) => report::run(&options),
+        Command::Routes(options) => routes::run(&options),
+        Command::Replay(options) => replay::run(&options),
         Command::Sweep(options) => sweep::run(&options),
         Command::Schema => schema::run(),
         Command::Completions { shell } => {

@@ -5,7 +5,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::complain;
 
+/// What is said at the first signal and at the second.
+pub(super) type Words = [&'static str; 2];
+
+const OF_A_DRILL: Words = [
+    "interrupted: undoing faults, stopping the stack, writing the report; once more ends at once",
+    "interrupted again: the reaper removes the rest",
+];
+
 pub(super) async fn listen(cancel: CancellationToken) {
+    listen_saying(cancel, OF_A_DRILL).await;
+}
+
+pub(super) async fn listen_saying(cancel: CancellationToken, [first, second]: Words) {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         complain("warning: signals cannot be caught here; a kill is cleaned up by the reaper");
@@ -17,10 +29,10 @@ pub(super) async fn listen(cancel: CancellationToken) {
             _ = terminate.recv() => {}
         }
         if count == 1 {
-            complain("interrupted: undoing faults, stopping the stack, writing the report; once more ends at once");
+            complain(first);
             cancel.cancel();
         } else {
-            complain("interrupted again: the reaper removes the rest");
+            complain(second);
             std::process::exit(130);
         }
     }

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::io::stderr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::place::Place;
 use super::{colour, complain, find, palette, print, print_diagnostics};
+use crate::plan::build::Purpose;
 use crate::plan::study::{Desk, Overrides, Studied};
 use crate::report;
 use crate::run::suite::{Ended, Suite};
 use crate::scenario::Diagnostic;
 use crate::source::Location;
 use crate::stack::place::Places;
-use crate::stack::provider::{Choice, Provider};
+use crate::stack::provider::Provider;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -24,7 +27,7 @@ pub(super) struct Options {
     /// Only scenarios with this tag.
     #[arg(long)]
     tag: Option<String>,
-    /// How many scenarios at the same time; by default three for each core.
+    /// How many scenarios at the same time; by default three for each core, with containers one.
     #[arg(long)]
     jobs: Option<usize>,
     /// Where the run's folder is made.
@@ -33,19 +36,11 @@ pub(super) struct Options {
     /// Production seconds per real second; 1 runs everything as written.
     #[arg(long, value_name = "K")]
     time_scale: Option<f64>,
-    /// How the stack runs.
-    #[arg(long, default_value = "auto")]
-    stack: Where,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Where {
-    /// Whatever suits this machine; child processes, as long as the container provider is young.
-    Auto,
-    /// Containers.
-    Docker,
-    /// Child processes.
-    Local,
+    /// Leaves the faults out: whatever is stated as an effect of one must not hold then, else the scenario proves nothing.
+    #[arg(long)]
+    control: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
@@ -54,29 +49,31 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let choice = if options.stack == Where::Docker { Choice::Docker } else { Choice::Local };
-    let provider = match runtime.block_on(Provider::choose(choice)) {
-        Ok(provider) => provider,
-        Err(error) => {
-            complain(&format!("error: failed to {error}"));
-            return Ok(ExitCode::from(4));
-        }
-    };
+    let Some((provider, because)) = runtime.block_on(options.place.provider()) else { return Ok(ExitCode::from(4)) };
+    let jobs = options.jobs.unwrap_or_else(|| side_by_side(&provider));
     let suite = Suite {
         scenarios: studied,
         provider,
-        jobs: options.jobs.unwrap_or_else(default_jobs),
+        because,
+        jobs,
         reports: options.out.clone(),
         places: Places::from_environment(),
         binary: std::env::current_exe()?,
+        publish: Box::new(report::write_all),
     };
     let ended = runtime.block_on(perform(suite))?;
     runtime.shutdown_background();
-    conclude(&ended)
+    Ok(conclude(&ended))
 }
 
-fn default_jobs() -> usize {
-    std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * 3
+/// How many scenarios run side by side. Containers cost several times what processes do to start and to forward for, and a
+/// starved drill proves nothing.
+fn side_by_side(provider: &Provider) -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    match provider {
+        Provider::Local => cores * 3,
+        Provider::Docker(_) => cores,
+    }
 }
 
 /// Everything that can be seen to be wrong is found before anything is started.
@@ -104,6 +101,9 @@ fn planned(options: &Options) -> Result<Vec<Studied>, ExitCode> {
     if let Some(message) = same_name(&studied) {
         complain(&message);
         return Err(invalid);
+    }
+    if options.control {
+        studied.iter_mut().for_each(|it| Arc::make_mut(&mut it.plan).purpose = Purpose::Control);
     }
     if studied.is_empty() {
         complain("error: no scenario is left to run; see `harness list`");
@@ -145,9 +145,8 @@ async fn perform(suite: Suite) -> anyhow::Result<Ended> {
     Ok(ended?)
 }
 
-fn conclude(ended: &Ended) -> anyhow::Result<ExitCode> {
-    report::write_all(&ended.folder, &ended.events)?;
+fn conclude(ended: &Ended) -> ExitCode {
     print(&report::terminal::table(&ended.events, palette(&std::io::stdout())));
     print(&format!("report: {}", ended.folder.join("index.html").display()));
-    Ok(ExitCode::from(ended.exit_code))
+    ExitCode::from(ended.exit_code)
 }

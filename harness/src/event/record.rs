@@ -168,3 +168,57 @@ pub struct NotifiedAlert {
     #[serde(default)]
     pub fingerprint: String,
 }
+
+/// What happens to a component's process or container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// A container was created.
+    Created,
+    /// It was started.
+    Started,
+    /// It was frozen.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// The kernel ended one of its processes for lack of memory.
+    OutOfMemory,
+    /// It was sent a signal.
+    Signalled,
+    /// It ended.
+    Ended,
+    /// The engine started it again.
+    Restarted,
+    /// Its container was removed.
+    Removed,
+}
+
+impl Change {
+    /// In words.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Started => "started",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::OutOfMemory => "out of memory",
+            Self::Signalled => "signalled",
+            Self::Ended => "ended",
+            Self::Restarted => "restarted",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// What a component used since it was last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ComponentSample {
+    /// Cores.
+    pub cpu: f64,
+    /// Bytes of memory now.
+    pub memory: u64,
+    /// Processes now.
+    pub processes: u32,
+}

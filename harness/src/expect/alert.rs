@@ -1,8 +1,6 @@
 //! Judges `that.alert` from the rule's whole history: promised times first, then whether Prometheus did what its
 //! configuration says. Fed with histories that `telemetry::history` gathered.
 
-use std::time::Duration;
-
 use super::{Alert, AlertBound, Labels, Mode, WantedState, Window};
 use crate::clock::Stamp;
 use crate::expect::look::{Coverage, ScaledTime};
@@ -205,7 +203,7 @@ fn judge_instance(
 ) -> Outcome {
     let fired = instance.first(wanted, window.start, window.observed_until).unwrap_or(window.observed_until);
     let resolved = instance.first(State::Inactive, fired, Stamp(i64::MAX));
-    let evidence = Evidence { stages: stages(spec, window, instance, fired, resolved), ..evidence };
+    let evidence = Evidence { stages: stages(spec.bound.as_ref(), window, instance, fired, resolved), ..evidence };
     if let Some((reason, summary)) = broken_text(spec, instance) {
         return Outcome::Failed(reason, Evidence { summary, ..evidence });
     }
@@ -313,17 +311,22 @@ fn outside_bound(
     })
 }
 
-fn stages(spec: &Alert, window: Window, instance: &Instance, fired: Stamp, resolved: Option<Stamp>) -> Vec<Stage> {
-    let bound = spec.bound.as_ref();
-    let pending_for = bound.map_or(Duration::ZERO, |bound| bound.pending_for);
+/// The stages the rule itself goes through.
+pub(super) fn stages(
+    bound: Option<&AlertBound>,
+    window: Window,
+    instance: &Instance,
+    fired: Stamp,
+    resolved: Option<Stamp>,
+) -> Vec<Stage> {
     let stage = |name: &str, observed, floor, ceiling| Stage { name: name.to_owned(), observed, floor, ceiling };
     let pending = instance.pending_before(fired).or(Some(fired)).filter(|at| *at >= window.start);
     vec![
         stage(
             "pending",
             pending,
-            bound.map(|bound| window.start + bound.firing.floor.saturating_sub(pending_for)),
-            bound.map(|bound| window.effective + bound.firing.ceiling.saturating_sub(pending_for)),
+            bound.map(|bound| window.start + bound.firing.floor.saturating_sub(bound.pending_for)),
+            bound.map(|bound| window.effective + bound.firing.ceiling.saturating_sub(bound.pending_for)),
         ),
         stage(
             "firing",

@@ -1,5 +1,7 @@
 //! Golden histories for the alert judge: a known verdict each, boundaries included.
 
+use std::time::Duration;
+
 use super::*;
 
 const SECOND: i64 = 1_000_000;

@@ -11,13 +11,26 @@ use crate::condition::Condition;
 
 pub mod agreement;
 pub mod alert;
+pub mod dashboard;
+mod delivery;
+#[cfg(test)]
+mod golden;
+pub mod heartbeat;
+pub mod latency;
+pub mod lines;
 pub mod log;
 pub mod look;
+mod lost;
+pub mod mail;
+pub mod managed;
 pub mod metric;
 pub mod notification;
 pub mod objective;
+pub mod series;
+pub mod suppression;
 pub mod target;
 pub mod unexpected;
+pub mod way;
 
 /// Labels of a series, an alert or a log stream.
 pub type Labels = BTreeMap<String, String>;
@@ -31,10 +44,20 @@ pub enum Expectation {
     Alert(Alert),
     /// `that.notification`
     Notification(Notification),
+    /// `that.heartbeat`
+    Heartbeat(heartbeat::Heartbeat),
+    /// `that.inhibition`, `that.silence`, `that.mute-time`
+    Suppression(suppression::Suppression),
     /// `that.log`
     Log(Log),
     /// `that.agreement`
     Agreement(Agreement),
+    /// `that.series`
+    Series(series::Series),
+    /// `that.dashboard`
+    Dashboard(dashboard::Dashboard),
+    /// Implicit where a scenario looks at dashboards: Grafana's own alert rules.
+    Managed(managed::Managed),
     /// `that.target`
     Target(Target),
     /// `that.load`
@@ -53,8 +76,13 @@ impl Expectation {
             Self::Metric(_) => "metric",
             Self::Alert(_) => "alert",
             Self::Notification(_) => "notification",
+            Self::Heartbeat(_) => "heartbeat",
+            Self::Suppression(it) => it.cause.kind(),
             Self::Log(_) => "log",
             Self::Agreement(_) => "agreement",
+            Self::Series(_) => "series",
+            Self::Dashboard(_) => "dashboard",
+            Self::Managed(_) => "grafana-rules",
             Self::Target(_) => "target",
             Self::Load(_) => "load",
             Self::NoOtherAlert(_) => "no-other-alert",
@@ -85,8 +113,19 @@ pub struct Metric {
     pub value: Condition,
     /// Which of the series must satisfy it.
     pub quantifier: Quantifier,
+    /// What of the query is compared.
+    pub reading: Reading,
     /// The longest range the query looks back over; throughout and never skip as much of the window's begin.
     pub reach: Duration,
+}
+
+/// What of a query is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Its value at each evaluation.
+    Value,
+    /// How much each of its series grew in the window, counted from raw samples (T07).
+    Growth,
 }
 
 /// How many series of a vector must satisfy a condition.
@@ -135,14 +174,24 @@ pub enum WantedState {
 pub struct AlertBound {
     /// From inject call (floor) and proved fault (ceiling) to firing.
     pub firing: Span,
+    /// From inject call (floor) and proved fault (ceiling) to pending.
+    pub pending: Span,
     /// From firing to the receiver, as the first alert of its group or a later one.
     pub delivery: Span,
+    /// From firing to the receiver when the alert creates its group: `group_wait`.
+    pub delivery_new: Span,
+    /// From firing to the receiver when its group exists: until the next tick of `group_interval`.
+    pub delivery_known: Span,
+    /// The labels Alertmanager groups by; `...` for all.
+    pub group_by: Vec<String>,
     /// From the fault's end to inactive.
     pub resolved: Span,
     /// From inactive to the receiver being told.
     pub resolved_delivery: Span,
     /// `for` on the evaluation grid: pending to firing, exactly.
     pub pending_for: Duration,
+    /// `keep_firing_for` on the evaluation grid: from no longer true to inactive, exactly.
+    pub kept_for: Duration,
     /// The evaluation interval of its group.
     pub evaluation: Duration,
     /// The scrape interval of what it reads.
@@ -173,6 +222,8 @@ pub struct Notification {
     pub resolved: Resolved,
     /// How many firing messages there are.
     pub count: Option<Condition>,
+    /// How many alerts of the name each of them tells of together.
+    pub alerts: Option<Condition>,
     /// Texts the message must contain.
     pub contains: Vec<String>,
     /// What the configuration allows.
@@ -232,6 +283,8 @@ pub enum Counted {
     Requests,
     /// Log lines by their sequence number.
     LogLines,
+    /// Latencies, by quantile.
+    Latency,
 }
 
 /// Who counts.

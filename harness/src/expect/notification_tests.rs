@@ -6,6 +6,7 @@ use super::*;
 use crate::condition::Condition;
 use crate::expect::alert::{Change, Instance};
 use crate::expect::look::Coverage;
+use crate::expect::{AlertBound, Span};
 
 const TIME: ScaledTime = ScaledTime { scale: 60.0 };
 const WINDOW: Window = Window { start: at(100), effective: at(101), end: at(120), observed_until: at(140) };
@@ -26,6 +27,7 @@ fn spec() -> Notification {
         within: Some(Duration::from_secs(8)),
         resolved: Resolved::Required,
         count: Some(Condition::parse("== 1").unwrap()),
+        alerts: None,
         contains: vec![],
         bound: None,
     }
@@ -35,6 +37,7 @@ fn delivery(receiver: &str, second: i64, tells: Tells) -> Delivery {
     Delivery {
         receiver: receiver.into(),
         kind: "webhook".into(),
+        group: "g".into(),
         received: at(second),
         tells,
         labels: labels(),
@@ -60,13 +63,27 @@ fn good() -> Mail {
     Mail {
         deliveries: vec![delivery("pager", 107, Tells::Firing), delivery("pager", 125, Tells::Resolved)],
         sightings: vec![sighting(&[], &["pager"])],
-        failures: vec![],
+        inboxes: std::collections::BTreeMap::from([("pager".to_owned(), open())]),
+        ..Mail::default()
     }
 }
 
-fn sighting(held_by: &[&str], receivers: &[&str]) -> Sighting {
+fn open() -> Knocks {
+    let opened = Coverage::new(Duration::from_millis(500), (160..=320).map(|n| Stamp(n * 500_000)).collect());
+    Knocks { opened, failed: vec![] }
+}
+
+fn sighting(silenced_by: &[&str], receivers: &[&str]) -> Sighting {
     let own = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
-    Sighting { at: at(107), labels: labels(), held_by: own(held_by), receivers: own(receivers) }
+    let silenced_by = own(silenced_by);
+    Sighting {
+        at: at(107),
+        last: at(110),
+        labels: labels(),
+        silenced_by,
+        receivers: own(receivers),
+        ..Sighting::default()
+    }
 }
 
 fn reason(mail: &Mail) -> Option<Reason> {
@@ -94,7 +111,7 @@ fn the_other_receiver_is_named_s30() {
     let outcome = judge(&spec(), Mode::Eventually, WINDOW, &mail, &fired(), TIME);
     assert_eq!(outcome.reason(), Some(Reason::WrongReceiver));
     assert!(outcome.evidence().summary.contains("chat"), "{outcome:?}");
-    let routed = Mail { deliveries: vec![], sightings: vec![sighting(&[], &["mail"])], failures: vec![] };
+    let routed = Mail { deliveries: vec![], sightings: vec![sighting(&[], &["mail"])], ..Mail::default() };
     assert_eq!(reason(&routed), Some(Reason::WrongReceiver), "also when the other receiver got nothing either");
 }
 
@@ -109,15 +126,18 @@ fn a_page_that_alertmanager_could_not_deliver_is_a_hop_with_its_count_s34() {
         deliveries: vec![],
         sightings: vec![sighting(&[], &["pager"])],
         failures: vec![("webhook".into(), "other".into(), 3)],
+        refusals: (107..112).map(|s| Refusal { receiver: "pager".into(), received: at(s), answered: 500 }).collect(),
+        ..Mail::default()
     };
     let outcome = judge(&spec(), Mode::Eventually, WINDOW, &mail, &fired(), TIME);
     assert_eq!(outcome.reason(), Some(Reason::HopAmReceiver));
     assert!(outcome.evidence().summary.contains("failed 3 times"), "{outcome:?}");
+    assert!(outcome.evidence().summary.contains("5 attempts were answered 500"), "{outcome:?}");
 }
 
 #[test]
 fn what_held_a_page_back_is_named_s31_s32() {
-    let mail = Mail { deliveries: vec![], sightings: vec![sighting(&["silence 42"], &["pager"])], failures: vec![] };
+    let mail = Mail { deliveries: vec![], sightings: vec![sighting(&["42"], &["pager"])], ..Mail::default() };
     let outcome = judge(&spec(), Mode::Eventually, WINDOW, &mail, &fired(), TIME);
     assert_eq!(outcome.reason(), Some(Reason::Suppressed));
     assert!(outcome.evidence().summary.contains("silence 42"), "{outcome:?}");
@@ -156,6 +176,9 @@ fn too_many_pages_and_truncated_ones_fail_s41_s39() {
     let mut mail = good();
     mail.deliveries[0].truncated = 2;
     assert_eq!(reason(&mail), Some(Reason::NotifyTruncated));
+    mail.deliveries[0].truncated = 0;
+    mail.deliveries.insert(1, Delivery { truncated: 1, ..delivery("pager", 112, Tells::Firing) });
+    assert_eq!(reason(&mail), Some(Reason::NotifyTruncated), "also when it is not the first");
 }
 
 #[test]
@@ -171,5 +194,136 @@ fn a_text_the_page_must_contain_is_looked_for_in_what_the_on_call_sees() {
 fn a_page_that_must_not_come_and_does_fails() {
     let outcome = judge(&spec(), Mode::Never, WINDOW, &good(), &fired(), TIME);
     assert_eq!(outcome.reason(), Some(Reason::NotSuppressed));
-    assert!(judge(&spec(), Mode::Never, WINDOW, &Mail::default(), &fired(), TIME).is_passed());
+    let quiet = Mail { deliveries: vec![], ..good() };
+    assert!(judge(&spec(), Mode::Never, WINDOW, &quiet, &fired(), TIME).is_passed());
+    let outcome = judge(&spec(), Mode::Never, WINDOW, &Mail::default(), &fired(), TIME);
+    assert!(matches!(outcome, Outcome::Inconclusive(Reason::Unreachable, _)), "nobody knocked: {outcome:?}");
+}
+
+#[test]
+fn a_message_refused_twice_and_taken_then_passes_with_its_retries_s35() {
+    let refusals = (105..107).map(|s| Refusal { receiver: "pager".into(), received: at(s), answered: 500 }).collect();
+    let outcome = judge(&spec(), Mode::Eventually, WINDOW, &Mail { refusals, ..good() }, &fired(), TIME);
+    assert!(outcome.is_passed(), "{outcome:?}");
+    let retries = outcome.evidence().facts.iter().find(|fact| fact.name == "retries").unwrap();
+    assert!(format!("{retries:?}").contains("2 attempts were answered 500"), "{retries:?}");
+}
+
+#[test]
+fn alerts_of_one_message_count_as_one_message_and_are_counted_by_themselves() {
+    let mut mail = good();
+    let mut second = delivery("pager", 107, Tells::Firing);
+    second.labels.insert("instance".into(), "b".into());
+    mail.deliveries.insert(1, second);
+    let with = |alerts: &str| Notification { alerts: Some(Condition::parse(alerts).unwrap()), ..spec() };
+    let reason = |alerts| judge(&with(alerts), Mode::Eventually, WINDOW, &mail, &fired(), TIME).reason();
+    assert_eq!(reason("== 2"), None);
+    assert_eq!(reason("== 1"), Some(Reason::NotifyCount));
+    mail.deliveries[1].received = at(108);
+    let apart = judge(&with("== 2"), Mode::Eventually, WINDOW, &mail, &fired(), TIME);
+    assert_eq!(apart.reason(), Some(Reason::NotifyCount), "told apart they are two messages");
+}
+
+#[test]
+fn an_end_told_before_the_begin_is_out_of_order() {
+    let mut mail = good();
+    mail.deliveries.insert(0, delivery("pager", 106, Tells::Resolved));
+    assert_eq!(reason(&mail), Some(Reason::NotifyOrder));
+    mail.deliveries[0].starts_at = Some(at(60));
+    assert_eq!(reason(&mail), None, "the end of an earlier one");
+}
+
+#[test]
+fn a_text_that_could_not_be_rendered_fails_wherever_it_stands_s21() {
+    for broken in ["<error expanding template A: x>", "5 % of <no value>"] {
+        let mut mail = good();
+        mail.deliveries[0].annotations.insert("description".into(), broken.into());
+        assert_eq!(reason(&mail), Some(Reason::AnnotationError));
+        let mut mail = good();
+        mail.deliveries[1].shown = broken.into();
+        assert_eq!(reason(&mail), Some(Reason::AnnotationError), "also in the message that tells the end");
+    }
+}
+
+#[test]
+fn a_late_page_whose_first_send_was_lost_names_the_counter_s40() {
+    let mut mail = good();
+    mail.deliveries[0].received = at(110);
+    mail.dropped = 1;
+    let outcome = judge(&spec(), Mode::Eventually, WINDOW, &mail, &fired(), TIME);
+    assert_eq!(outcome.reason(), Some(Reason::NotifyLate));
+    assert!(outcome.evidence().summary.contains("1 alerts that it could send to no Alertmanager"), "{outcome:?}");
+}
+
+#[test]
+fn a_page_that_was_held_back_counts_from_when_it_no_longer_was() {
+    let bound = super::super::AlertBound {
+        delivery: super::super::Span { floor: Duration::ZERO, ceiling: Duration::from_secs(2) },
+        ..super::super::AlertBound::default()
+    };
+    let spec = Notification { within: None, bound: Some(bound), ..spec() };
+    let mut mail = good();
+    mail.deliveries[0].received = at(116);
+    let judged = |mail: &Mail| judge(&spec, Mode::Eventually, WINDOW, mail, &fired(), TIME).reason();
+    assert_eq!(judged(&mail), Some(Reason::Timing), "it fired at 106 s");
+    mail.sightings.push(Sighting { last: at(114), ..sighting(&["42"], &["pager"]) });
+    assert_eq!(judged(&mail), None, "silenced until 114 s");
+    mail.deliveries[0].received = at(117);
+    assert_eq!(judged(&mail), Some(Reason::Timing), "one evaluation too late");
+}
+
+#[test]
+fn a_restart_of_prometheus_in_the_window_decides_nothing_about_pages_t28_s25() {
+    let restarted = Coverage { restarts: vec![at(110)], ..fired().coverage };
+    let history = History { coverage: restarted, ..fired() };
+    for mail in [good(), Mail::default()] {
+        for mode in [Mode::Eventually, Mode::Never] {
+            let outcome = judge(&spec(), mode, WINDOW, &mail, &history, TIME);
+            assert!(matches!(outcome, Outcome::Inconclusive(Reason::PromRestart, _)), "{outcome:?}");
+        }
+    }
+    let earlier = Coverage { restarts: vec![at(90)], ..fired().coverage };
+    let history = History { coverage: earlier, ..fired() };
+    assert!(judge(&spec(), Mode::Eventually, WINDOW, &good(), &history, TIME).is_passed());
+}
+
+#[test]
+fn a_rule_in_error_decides_nothing_about_a_missing_page_t24() {
+    let history = History { errors: vec![(at(110), "many-to-many".into())], instances: vec![], ..fired() };
+    for mode in [Mode::Eventually, Mode::Never] {
+        let outcome = judge(&spec(), mode, WINDOW, &Mail::default(), &history, TIME);
+        assert!(matches!(outcome, Outcome::Inconclusive(Reason::RuleError, _)), "{outcome:?}");
+    }
+}
+
+fn bound() -> AlertBound {
+    let span = |floor, ceiling| Span { floor: Duration::from_secs(floor), ceiling: Duration::from_secs(ceiling) };
+    AlertBound {
+        delivery: span(0, 9),
+        delivery_new: span(3, 4),
+        delivery_known: span(0, 9),
+        group_by: vec!["alertname".into()],
+        ..AlertBound::default()
+    }
+}
+
+#[test]
+fn what_is_known_of_a_group_narrows_when_its_page_may_come_t33_t34() {
+    let spec = Notification { bound: Some(bound()), ..spec() };
+    let came = |second| Sighting { at: at(second), ..sighting(&[], &["pager"]) };
+    let judged = |page: i64, sightings: Vec<Sighting>| {
+        let mail = Mail {
+            deliveries: vec![delivery("pager", page, Tells::Firing), delivery("pager", 125, Tells::Resolved)],
+            sightings,
+            ..Mail::default()
+        };
+        judge(&spec, Mode::Eventually, WINDOW, &mail, &fired(), TIME).reason()
+    };
+    assert_eq!(judged(109, vec![came(106)]), None, "a new group waits for group_wait");
+    assert_eq!(judged(107, vec![came(106)]), Some(Reason::Timing), "a new group cannot send so early");
+    assert_eq!(judged(107, vec![came(90), came(106)]), None, "a group that exists sends at its next tick");
+    assert_eq!(judged(107, vec![came(106 - 1000), came(106)]), None, "after 15 min nobody knows");
+    let other = |labels: Labels| Sighting { labels, ..came(90) };
+    let apart = Labels::from([("alertname".into(), "B".into())]);
+    assert_eq!(judged(107, vec![other(apart), came(106)]), Some(Reason::Timing), "another group");
 }

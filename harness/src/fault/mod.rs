@@ -1,10 +1,11 @@
-//! Faults: what can be broken, how it is proved that it bites, and how it is proved gone. A leaf: it acts on process ids and
+//! Faults: what can be broken, how it is proved that it bites, and how it is proved gone. A leaf: it judges states and asks
 //! URLs that `run` gives it and knows neither scenarios nor the stack.
 //!
 //! Every fault is `inject -> probe -> … -> probe -> revert -> probe`. A fault whose probe shows nothing makes the drill
 //! inconclusive; it never becomes a pass.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 pub mod process;
@@ -48,6 +49,11 @@ pub enum Fault {
         /// Label matchers as `amtool` reads them: `name=value`, `name=~regex` ….
         matchers: Vec<String>,
     },
+    /// The routes that name a time interval are mute, whatever the clock says.
+    MuteTime {
+        /// The interval's name in `alertmanager.yml`.
+        interval: String,
+    },
 }
 
 /// What is done to a component's processes.
@@ -79,12 +85,31 @@ impl ProcessAction {
 /// How a receiver misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misbehaviour {
-    /// Connections are refused.
-    Refuse,
-    /// Answers with this HTTP status.
-    Status(u16),
-    /// Answers late.
-    Slow(Duration),
+    /// Its address is dead: connections are refused.
+    Dead,
+    /// It answers with another status, late, or both.
+    Answer {
+        /// The HTTP status; none is the one it always answers.
+        status: Option<u16>,
+        /// The time before the answer.
+        after: Duration,
+        /// To so many messages only; none is all.
+        first: Option<u32>,
+    },
+}
+
+impl fmt::Display for Misbehaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Answer { status, after, first } = self else { return f.write_str("refuses connections") };
+        match status {
+            Some(status) => write!(f, "answers {status}")?,
+            None => f.write_str("answers")?,
+        }
+        if !after.is_zero() {
+            write!(f, " after {after:?}")?;
+        }
+        first.map_or(Ok(()), |first| write!(f, " to the first {first}"))
+    }
 }
 
 impl Fault {
@@ -98,8 +123,9 @@ impl Fault {
                 format!("{name} in {target} ({})", parameters.join(", "))
             }
             Self::Load { name, factor } => format!("load {name} × {factor}"),
-            Self::Receiver { name, misbehaviour } => format!("receiver {name}: {misbehaviour:?}").to_lowercase(),
+            Self::Receiver { name, misbehaviour } => format!("receiver {name} {misbehaviour}"),
             Self::Silence { matchers } => format!("silence {}", matchers.join(", ")),
+            Self::MuteTime { interval } => format!("mute time {interval}"),
         }
     }
 
@@ -122,6 +148,8 @@ pub enum Probe {
     Bites(String),
     /// The fault does not bite (yet, or any more), and this shows it.
     Absent(String),
+    /// One witness says that it bites and another that it does not: neither proved nor gone.
+    Disputed(String),
 }
 
 impl Probe {
@@ -129,7 +157,7 @@ impl Probe {
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
-            Self::Bites(text) | Self::Absent(text) => text,
+            Self::Bites(text) | Self::Absent(text) | Self::Disputed(text) => text,
         }
     }
 
@@ -137,5 +165,11 @@ impl Probe {
     #[must_use]
     pub const fn bites(&self) -> bool {
         matches!(self, Self::Bites(_))
+    }
+
+    /// Whether the fault is gone.
+    #[must_use]
+    pub const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent(_))
     }
 }

@@ -1,4 +1,4 @@
-//! Probes for faults on processes: what the kernel says of the process, and what a peer sees from outside.
+//! Probes for faults on processes: what the kernel or the engine says of them, and what a peer sees from outside.
 
 use std::time::Duration;
 
@@ -7,29 +7,31 @@ use super::{Probe, ProcessAction};
 /// How long a healthy component may take to answer a probe.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// The state letter of a process (`R`, `S`, `D`, `T`, `Z` …) from `/proc/<pid>/stat`; none when there is no such process.
-#[must_use]
-pub fn state_of(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
+/// What whoever runs a component says of it: the kernel for a process, the engine for a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It runs; in words, whatever else.
+    Runs(String),
+    /// It is halted; what shows it.
+    Halted(String),
+    /// It is gone; what shows it.
+    Gone(String),
 }
 
-/// Whether a component that should be killed, stopped or paused is so: by its process state where the process is known,
-/// and by its own readiness URL from outside (`peer`), which must not answer.
-pub async fn probe(action: ProcessAction, pid: Option<u32>, peer: Option<&str>) -> Probe {
-    let state = pid.and_then(state_of);
-    let by_kernel = match (action, state) {
-        (ProcessAction::Pause, Some('T' | 't')) => Probe::Bites("its process is stopped (state T)".to_owned()),
-        (ProcessAction::Pause, Some(state)) => Probe::Absent(format!("its process runs (state {state})")),
-        (_, None | Some('Z' | 'X')) => Probe::Bites("its process is gone".to_owned()),
-        (_, Some(state)) => Probe::Absent(format!("its process lives (state {state})")),
+/// Whether a component that should be killed, stopped or paused is so: by what whoever runs it says, and by its own readiness
+/// URL from outside (`peer`), which must not answer.
+pub async fn probe(action: ProcessAction, seen: Seen, peer: Option<&str>) -> Probe {
+    let (bites, state) = match (action, seen) {
+        (ProcessAction::Pause, Seen::Halted(text)) | (_, Seen::Gone(text)) => (true, text),
+        (_, Seen::Halted(text) | Seen::Runs(text)) => (false, text),
     };
-    let Some(peer) = peer else { return by_kernel };
-    match (by_kernel, answers(peer).await) {
-        (Probe::Bites(kernel), Err(seen)) => Probe::Bites(format!("{kernel}; {seen}")),
-        (Probe::Bites(kernel), Ok(seen)) => Probe::Absent(format!("{kernel}, yet {seen}")),
-        (Probe::Absent(kernel), Ok(seen)) => Probe::Absent(format!("{kernel}; {seen}")),
-        (Probe::Absent(kernel), Err(seen)) => Probe::Bites(format!("{kernel}, yet {seen}")),
+    let Some(peer) = peer else {
+        return if bites { Probe::Bites(state) } else { Probe::Absent(state) };
+    };
+    match (bites, answers(peer).await) {
+        (true, Err(seen)) => Probe::Bites(format!("{state}; {seen}")),
+        (false, Ok(seen)) => Probe::Absent(format!("{state}; {seen}")),
+        (true, Ok(seen)) | (false, Err(seen)) => Probe::Disputed(format!("{state}, yet {seen}")),
     }
 }
 
@@ -54,12 +56,21 @@ async fn answers(url: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
+    fn runs() -> Seen {
+        Seen::Runs("runs".to_owned())
+    }
+
+    fn gone() -> Seen {
+        Seen::Gone("gone".to_owned())
+    }
+
     #[tokio::test]
-    async fn a_living_process_is_not_taken_for_a_dead_one() {
-        let own = std::process::id();
-        assert!(!probe(ProcessAction::Kill, Some(own), None).await.bites());
-        assert!(!probe(ProcessAction::Pause, Some(own), None).await.bites());
-        assert!(probe(ProcessAction::Kill, None, None).await.bites());
+    async fn a_living_process_is_not_taken_for_a_dead_or_a_halted_one() {
+        assert!(!probe(ProcessAction::Kill, runs(), None).await.bites());
+        assert!(!probe(ProcessAction::Pause, runs(), None).await.bites());
+        assert!(!probe(ProcessAction::Kill, Seen::Halted("halted".to_owned()), None).await.bites());
+        assert!(probe(ProcessAction::Kill, gone(), None).await.bites());
+        assert!(probe(ProcessAction::Pause, Seen::Halted("halted".to_owned()), None).await.bites());
     }
 
     #[tokio::test]
@@ -74,9 +85,11 @@ mod tests {
             peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
             peer
         });
-        let seen = probe(ProcessAction::Kill, None, Some(&url)).await;
-        assert!(!seen.bites(), "{seen:?}");
+        let seen = probe(ProcessAction::Kill, gone(), Some(&url)).await;
+        assert!(!seen.bites() && !seen.is_absent(), "{seen:?}");
         drop(server.await.unwrap());
-        assert!(probe(ProcessAction::Kill, None, Some(&url)).await.bites(), "now nobody listens");
+        assert!(probe(ProcessAction::Kill, gone(), Some(&url)).await.bites(), "now nobody listens");
+        let deaf = probe(ProcessAction::Pause, runs(), Some(&url)).await;
+        assert!(!deaf.bites() && !deaf.is_absent(), "it runs, yet nobody listens: {deaf:?}");
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::message::Content;
 use super::payload::{self, Request as Call};
-use super::{Behaviour, Delivery, Kind, Shared, Slot};
+use super::{Answer, Behaviour, Delivery, Kind, Shared, Slot};
 
 /// Pause after a failed `accept`, which mostly means that there are no file descriptors left.
 const PAUSE_AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(50);
@@ -55,6 +55,10 @@ async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<B
     let Some((slot, suffix)) = shared.find(request.uri().path()) else {
         return answer(404, "text/plain", "there is no inbox here");
     };
+    // a knock from our own side: the inbox is here, whatever it would answer to a message
+    if request.method() == Method::HEAD {
+        return answer(200, "text/plain", "");
+    }
     let preparing = slot.kind == Kind::Wechat && request.method() == Method::GET;
     if !preparing && !matches!(*request.method(), Method::POST | Method::PUT) {
         return answer(405, "text/plain", "an inbox takes POST");
@@ -74,14 +78,13 @@ async fn respond(shared: &Shared, request: Request<Incoming>) -> Response<Full<B
 
 async fn behave(shared: &Shared, slot: &Slot, body: &[u8], content: Content) -> Response<Full<Bytes>> {
     let delivery = Delivery::new(shared, slot, body, Ok(content));
-    let response = match shared.behaviour(&slot.receiver) {
+    let response = match shared.next(&slot.receiver) {
         Behaviour::Accept => accepted(slot),
-        Behaviour::Refuse(status) => answer(status, "text/plain", "refused by the drill"),
-        Behaviour::Delay(time) => {
-            tokio::time::sleep(time).await;
-            accepted(slot)
+        Behaviour::Answer(Answer { status, after, .. }) => {
+            tokio::time::sleep(after).await;
+            status.map_or_else(|| accepted(slot), |status| answer(status, "text/plain", "refused by the drill"))
         }
-        Behaviour::Hang => std::future::pending().await,
+        Behaviour::Hang | Behaviour::Dead => std::future::pending().await,
     };
     delivery.answered(response.status().as_u16());
     response

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -15,21 +16,28 @@ use super::recorder::Flow;
 use super::spec::{Arrivals, Checks, Model, Protocol, RequestTemplate, Spec, SpecError, Stage};
 use super::summary::{Second, Summary, Window};
 use super::target::{Reach, Target, TargetError};
+use super::tls::Trust;
 use crate::clock::{Clock, Stamp};
 
 /// What `harness load` is asked to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// `http://host[:port][/path][?query]`, sent as it is.
+    /// `http[s]://host[:port][/path][?query]`, sent as it is.
     pub url: String,
     /// Which addresses are allowed.
     pub reach: Reach,
     /// What is spoken.
     pub protocol: Protocol,
+    /// The most requests at a time on an HTTP/2 connection; see [`Spec::streams`].
+    pub streams: Option<NonZeroUsize>,
+    /// Whom an `https` server must be certified by.
+    pub trust: Trust,
     /// How fast.
     pub pace: Pace,
     /// How long requests are sent.
     pub lasts: Duration,
+    /// So much of it is not measured; see [`Spec::warm_up`].
+    pub warm_up: Duration,
     /// For each request.
     pub timeout: Duration,
     /// The method, in capitals.
@@ -52,8 +60,11 @@ impl Options {
             url: url.into(),
             reach: Reach::Loopback,
             protocol: Protocol::Http1,
+            streams: None,
+            trust: Trust::System,
             pace,
             lasts,
+            warm_up: Duration::ZERO,
             timeout: Duration::from_secs(10),
             method: "GET".to_owned(),
             headers: BTreeMap::new(),
@@ -145,8 +156,11 @@ fn spec(options: &Options) -> Result<Spec, LoadError> {
     request.headers.clone_from(&options.headers);
     request.json.clone_from(&options.json);
     request.expect = options.expect.clone();
-    let mut spec = Spec::new("load", target, model, vec![request]);
-    spec.protocol = options.protocol;
+    // what stands behind a question mark may be nobody's business
+    let name = options.url.split('?').next().unwrap_or_default();
+    let mut spec = Spec::new(name, target, model, vec![request]);
+    (spec.protocol, spec.streams, spec.trust) = (options.protocol, options.streams, options.trust.clone());
+    spec.warm_up = options.warm_up;
     (spec.timeout, spec.seed, spec.lasts) = (options.timeout, options.seed, Some(options.lasts));
     Ok(spec)
 }
@@ -169,6 +183,9 @@ pub struct Report {
     pub started_at: Stamp,
     /// From there to its end, the drain included.
     pub lasted: Duration,
+    /// The declared warm-up: in the counts, not in the times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<WarmUp>,
     /// What happened to the requests.
     pub flow: Flow,
     /// The share of errors among ended requests.
@@ -185,8 +202,49 @@ pub struct Report {
     pub errors: BTreeMap<ErrorClass, u64>,
     /// Every request, by name.
     pub requests: Vec<RequestReport>,
+    /// Why TLS failed when it first did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_failure: Option<String>,
     /// What limited the generator, if anything did.
     pub saturation: Option<String>,
+    /// Why this says little about the server; empty for a load that was sent as it was asked for, and answered.
+    #[serde(default)]
+    pub doubts: Vec<Doubt>,
+}
+
+/// A reason not to rely on a load's figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Doubt {
+    /// The reason code, as in a drill.
+    pub code: String,
+    /// What happened.
+    pub what: String,
+}
+
+/// Of the planned requests so many must be sent, else it was another load than was asked for.
+const ACHIEVED: f64 = 0.99;
+
+fn doubts(summary: &Summary) -> Vec<Doubt> {
+    let flow = summary.flow;
+    let doubt = |code: &str, what: String| Doubt { code: code.to_owned(), what };
+    let saturated = summary.saturation.as_ref().map(|limits| doubt("GENERATOR_SATURATED", limits.to_string()));
+    let short = flow.achieved_share().filter(|share| *share < ACHIEVED).map(|_| {
+        let what = format!("{} of {} planned requests were sent", flow.started, flow.planned);
+        doubt("LOAD_NOT_ACHIEVED", what)
+    });
+    let unheard = (flow.completed == 0).then(|| doubt("NO_DATA", "not a single request was answered".to_owned()));
+    [saturated, short, unheard].into_iter().flatten().collect()
+}
+
+/// What a declared warm-up left out of the times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WarmUp {
+    /// As declared.
+    pub lasted: Duration,
+    /// Requests that were due in it.
+    pub planned: u64,
 }
 
 /// One request's share of a [`Report`].
@@ -207,27 +265,31 @@ pub struct RequestReport {
 
 impl From<&Summary> for Report {
     fn from(summary: &Summary) -> Self {
-        let whole: &Window = summary.whole();
+        let measured: &Window = &summary.measured();
+        let planned = summary.warmed_up_by();
         let request = |(key, statuses): (&super::Key, &BTreeMap<Status, u64>)| RequestReport {
             request: key.request.clone(),
             method: key.method.clone(),
             route: key.route.clone(),
             statuses: statuses.clone(),
-            latency_us: percentiles(whole.latency(Some(&key.request)).as_ref()),
+            latency_us: percentiles(measured.latency(Some(&key.request)).as_ref()),
         };
         Self {
             load: summary.load.clone(),
             started_at: summary.started_at,
             lasted: summary.taken_at.since(summary.started_at),
+            warm_up: (!summary.warm_up.is_zero()).then_some(WarmUp { lasted: summary.warm_up, planned }),
             flow: summary.flow,
             error_share: summary.flow.error_share(),
             achieved_share: summary.flow.achieved_share(),
-            latency_us: percentiles(whole.latency(None).as_ref()),
-            service_time_us: percentiles(whole.service_time(None).as_ref()),
-            lag_us: percentiles(Some(whole.lag())),
+            latency_us: percentiles(measured.latency(None).as_ref()),
+            service_time_us: percentiles(measured.service_time(None).as_ref()),
+            lag_us: percentiles(Some(measured.lag())),
             errors: summary.errors.clone(),
             requests: summary.ledger.iter().map(request).collect(),
+            tls_failure: summary.tls_failure.clone(),
             saturation: summary.saturation.as_ref().map(ToString::to_string),
+            doubts: doubts(summary),
         }
     }
 }

@@ -7,20 +7,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll::EventFlags;
 use tokio::sync::oneshot;
 
-use super::connection::{Advance, Exchange};
+use super::connection::Outcome;
 use super::control::{Command, Stage, Wiring};
-use super::deadline::Deadlines;
+use super::flight::{Exchange, Flights};
 use super::ledger::{ErrorClass, Key, Ledger, Status};
 use super::pacer::{End, Next, Pacer};
 use super::poller::{Events, Poller, Woken};
-use super::pool::Pool;
+use super::pool::{Pool, Way};
 use super::recorder::{Ended, Recorder};
-use super::response::{Body, Done, Reuse};
+use super::response::Body;
 use super::spec::{Model, Spec, SpecError};
 use super::summary::{Second, Summary, Window};
+use super::tls::Tls;
 use super::visit::Visits;
 use super::watch::{Pacing, Watch};
 use super::workload::{self, Pick, Workload};
@@ -37,19 +37,28 @@ struct Stopping {
     reply: Option<oneshot::Sender<Summary>>,
 }
 
+/// What an engine is made of, made where a failure can still be told.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) workload: Workload,
+    pub(super) poller: Poller,
+    pub(super) tls: Option<Tls>,
+}
+
 /// The engine's state; it lives on its thread.
 #[derive(Debug)]
 pub(super) struct Engine {
     name: String,
     timeout: Duration,
     lasts: Option<Duration>,
+    warm_up: Duration,
     origin: Instant,
     started_at: Stamp,
     names: Arc<[String]>,
     keys: Vec<Key>,
     poller: Poller,
     pool: Pool,
-    deadlines: Deadlines,
+    flights: Flights,
     workload: Workload,
     visits: Visits,
     pacer: Pacer,
@@ -57,7 +66,6 @@ pub(super) struct Engine {
     watch: Watch,
     wiring: Wiring,
     scratch: Box<[u8]>,
-    in_flight: usize,
     sent: u64,
     next_second: Duration,
     stopping: Option<Stopping>,
@@ -65,7 +73,8 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Must be called on the thread it runs on.
-    pub(super) fn new(spec: &Spec, workload: Workload, poller: Poller, wiring: Wiring, clock: Clock) -> Self {
+    pub(super) fn new(spec: &Spec, parts: Parts, wiring: Wiring, clock: Clock) -> Self {
+        let Parts { workload, poller, tls } = parts;
         let origin = clock::instant();
         let pacing = match spec.model {
             Model::Open { .. } | Model::Users { .. } => Pacing::Paced,
@@ -75,13 +84,19 @@ impl Engine {
             name: spec.name.clone(),
             timeout: spec.timeout,
             lasts: spec.lasts,
+            warm_up: spec.warm_up,
             origin,
             started_at: clock.stamp(origin),
             names: spec.templates().map(|request| request.name.clone()).collect(),
             keys: workload::keys(spec),
             poller,
-            pool: Pool::new(spec.target.address(), spec.protocol),
-            deadlines: Deadlines::default(),
+            pool: Pool::new(Way {
+                address: spec.target.address(),
+                protocol: spec.protocol,
+                tls,
+                streams: spec.most_streams(),
+            }),
+            flights: Flights::default(),
             workload,
             visits: Visits::default(),
             pacer: Pacer::new(spec),
@@ -89,7 +104,6 @@ impl Engine {
             watch: Watch::new(pacing, spec.lag_limit),
             wiring,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
-            in_flight: 0,
             sent: 0,
             next_second: Duration::from_secs(1),
             stopping: None,
@@ -124,7 +138,10 @@ impl Engine {
             })?;
             while let Some(woken) = self.poller.next(&mut events) {
                 match woken {
-                    Woken::Socket(token, events) => self.advance(token, events),
+                    Woken::Socket(token, events) => {
+                        self.pool.advance(token, events, &mut self.scratch, &self.poller);
+                        self.take_ended();
+                    }
                     Woken::Called => self.obey(),
                 }
             }
@@ -163,93 +180,60 @@ impl Engine {
             Ok(visit) => (self.visits.request(visit, &self.workload), Some(visit)),
             Err(request) => (request, None),
         };
-        if !self.pacer.admits(self.in_flight) {
+        if !self.pacer.admits(self.flights.count()) {
             visit.into_iter().for_each(|visit| self.visits.end(visit));
             return self.recorder.dropped(request, intended);
         }
-        let exchange = Exchange { request, visit, intended, started: self.now().max(intended) };
-        self.recorder.started(request, intended, exchange.started);
+        let started = self.now().max(intended);
+        self.recorder.started(request, intended, started);
         self.sent += 1;
-        self.in_flight += 1;
-        match self.pool.acquire() {
-            Ok(index) => self.send(index, exchange),
-            Err(error) => self.record(&exchange, Status::Error(error), Some(error)),
-        }
+        let flight = self.flights.begin(Exchange { request, visit, intended, started });
+        self.send(flight, request, visit);
     }
 
-    fn send(&mut self, index: usize, exchange: Exchange) {
-        self.deadlines.push(index);
-        let connection = self.pool.get(index);
-        let captured = exchange.visit.map_or(&[][..], |visit| self.visits.captured(visit));
-        self.workload.write(exchange.request, self.sent, captured, connection.request_buffer());
-        let request = self.workload.request(exchange.request);
-        let body = if request.read_body() { Body::Keep } else { Body::Discard };
-        let advance = connection.send(exchange, request.answer, body);
-        self.follow(index, advance);
+    fn send(&mut self, flight: usize, request: usize, visit: Option<usize>) {
+        let Self { workload, visits, pool, poller, sent, .. } = self;
+        let captured = visit.map_or(&[][..], |visit| visits.captured(visit));
+        let compiled = workload.request(request);
+        let wanted = (compiled.answer, if compiled.read_body() { Body::Keep } else { Body::Discard });
+        pool.send(flight, wanted, poller, |out| workload.write(request, *sent, captured, out));
+        self.take_ended();
     }
 
-    fn advance(&mut self, token: u64, events: EventFlags) {
-        if let Some(index) = self.pool.find(token) {
-            let advance = self.pool.get(index).advance(events, &mut self.scratch);
-            self.follow(index, advance);
-        }
-    }
-
-    fn follow(&mut self, index: usize, advance: Advance) {
-        match advance {
-            Advance::Waiting => {
-                if let Err(error) = self.pool.register(index, &self.poller) {
-                    self.fail(index, error);
-                }
+    /// Records what the pool has brought to an end.
+    fn take_ended(&mut self) {
+        while let Some((flight, outcome)) = self.pool.ended() {
+            match outcome {
+                Outcome::Answered(status, body) => self.answered(flight, status, &body),
+                Outcome::Failed(error) => self.record(flight, Status::Error(error), Some(error)),
             }
-            Advance::Answered(done) => self.answered(index, done),
-            Advance::Broken(error) => self.fail(index, error),
         }
     }
 
-    fn answered(&mut self, index: usize, done: Done) {
-        let connection = self.pool.get(index);
-        let exchange = connection.exchange.expect("only a request in flight is answered");
+    fn answered(&mut self, flight: usize, status: u16, body: &[u8]) {
+        let exchange = self.flights.get(flight);
         let request = self.workload.request(exchange.request);
-        let error = if !request.checks.accept_status(done.status) {
+        let error = if !request.checks.accept_status(status) {
             Some(ErrorClass::Status)
         } else if request.read_body() {
-            let captured = request.checks.accept_body(connection.body()).then(|| request.captured(connection.body()));
+            let captured = request.checks.accept_body(body).then(|| request.captured(body));
             match (captured.flatten(), exchange.visit) {
-                (Some(captured), Some(visit)) => self.visits.keep(visit, captured),
-                (Some(_), None) => {}
-                (None, _) => return self.finish_answer(index, done, &exchange, Some(ErrorClass::Check)),
+                (Some(captured), Some(visit)) => {
+                    self.visits.keep(visit, captured);
+                    None
+                }
+                (Some(_), None) => None,
+                (None, _) => Some(ErrorClass::Check),
             }
-            None
         } else {
             None
         };
-        self.finish_answer(index, done, &exchange, error);
+        self.record(flight, Status::Code(status), error);
     }
 
-    fn finish_answer(&mut self, index: usize, done: Done, exchange: &Exchange, error: Option<ErrorClass>) {
-        self.deadlines.remove(index);
-        match done.reuse {
-            Reuse::Keep => self.pool.release(index),
-            Reuse::Close => self.pool.close(index),
-        }
-        self.record(exchange, Status::Code(done.status), error);
-    }
-
-    /// Closes a connection; a request on it has failed.
-    fn fail(&mut self, index: usize, error: ErrorClass) {
-        let exchange = self.pool.get(index).exchange;
-        self.pool.close(index);
-        if let Some(exchange) = exchange {
-            self.deadlines.remove(index);
-            self.record(&exchange, Status::Error(error), Some(error));
-        }
-    }
-
-    fn record(&mut self, exchange: &Exchange, status: Status, error: Option<ErrorClass>) {
+    fn record(&mut self, flight: usize, status: Status, error: Option<ErrorClass>) {
         let ended = self.now();
-        let Exchange { request, visit, intended, started } = *exchange;
-        self.in_flight -= 1;
+        let Exchange { request, visit, intended, started } = self.flights.end(flight);
         self.recorder.ended(&Ended { request, intended, started, ended, status, error });
         let how = if matches!(status, Status::Code(_)) { End::Answered } else { End::Unanswered };
         let step = visit.and_then(|visit| match error {
@@ -264,24 +248,20 @@ impl Engine {
 
     /// Gives up on the requests that have had their time.
     fn expire(&mut self, now: Duration) {
-        while let Some((index, deadline)) = self.first_deadline() {
-            if deadline > now {
+        while let Some((flight, started)) = self.flights.oldest() {
+            if started + self.timeout > now {
                 break;
             }
-            self.fail(index, ErrorClass::Timeout);
+            self.pool.cancel(flight, &self.poller);
+            self.record(flight, Status::Error(ErrorClass::Timeout), Some(ErrorClass::Timeout));
+            self.take_ended();
         }
-    }
-
-    fn first_deadline(&mut self) -> Option<(usize, Duration)> {
-        let index = self.deadlines.first()?;
-        let exchange = self.pool.get(index).exchange.expect("only requests in flight have a deadline");
-        Some((index, exchange.started + self.timeout))
     }
 
     /// Tells whoever waits when the arrivals and all requests have ended by themselves.
     fn tell_stage(&self, now: Duration) {
         let ended = self.lasts.is_some_and(|lasts| now >= lasts) && self.pacer.next().is_none();
-        let over = ended && self.in_flight == 0;
+        let over = ended && self.flights.count() == 0;
         if over && *self.wiring.stage.borrow() == Stage::Running {
             self.wiring.stage.send_replace(Stage::Over);
         }
@@ -300,15 +280,15 @@ impl Engine {
             dropped: flow.dropped,
             succeeded: flow.succeeded(),
             failed: flow.unexpected + flow.failed,
-            in_flight: self.in_flight as u64,
+            in_flight: self.flights.count() as u64,
             latency_us,
         };
         // nobody may be watching
         let _ = self.wiring.seconds.send(sample);
     }
 
-    fn next_wake(&mut self, now: Duration) -> Option<Duration> {
-        let deadline = self.first_deadline().map(|(_, deadline)| deadline);
+    fn next_wake(&self, now: Duration) -> Option<Duration> {
+        let deadline = self.flights.oldest().map(|(_, started)| started + self.timeout);
         let drained = self.stopping.as_ref().map(|stopping| stopping.drained_by);
         let over = self.lasts.filter(|lasts| *lasts > now);
         [self.pacer.next(), deadline, drained, over, Some(self.next_second)].into_iter().flatten().min()
@@ -334,17 +314,15 @@ impl Engine {
     }
 
     fn is_stopped(&self, now: Duration) -> bool {
-        self.stopping.as_ref().is_some_and(|stopping| self.in_flight == 0 || now >= stopping.drained_by)
+        self.stopping.as_ref().is_some_and(|stopping| self.flights.count() == 0 || now >= stopping.drained_by)
     }
 
     /// Cancels what is still in flight and hands out the summary.
     fn finish(&mut self, now: Duration) {
-        for index in self.pool.busy() {
-            if let Some(exchange) = self.pool.get(index).exchange {
-                self.in_flight -= 1;
-                self.recorder.cancelled(exchange.request, exchange.intended);
-            }
-            self.pool.close(index);
+        self.pool.shut();
+        while let Some((flight, _)) = self.flights.oldest() {
+            let exchange = self.flights.end(flight);
+            self.recorder.cancelled(exchange.request, exchange.intended);
         }
         self.end_second(now);
         let summary = self.summary(now);
@@ -362,9 +340,11 @@ impl Engine {
             load: self.name.clone(),
             started_at: self.started_at,
             taken_at,
+            warm_up: self.warm_up,
             flow: totals.flow(),
             ledger,
             errors: totals.errors.clone(),
+            tls_failure: self.pool.tls_failure().map(ToOwned::to_owned),
             saturation: self.watch.judge(totals),
             whole: Window::whole(Arc::clone(&self.names), self.started_at, taken_at, totals),
             slots: self.recorder.slots(),

@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch as watched};
 
 use super::control::{Command, Stage, Wiring};
-use super::engine::Engine;
+use super::engine::{Engine, Parts};
 use super::poller::{Poller, Waker};
 use super::spec::{Spec, SpecError};
 use super::summary::{Second, Summary};
+use super::tls::Tls;
 use super::watch;
 use super::workload::Workload;
 use crate::clock::{Clock, Stamp};
@@ -29,10 +30,12 @@ pub struct Handle {
 /// Starts a load on a thread of its own.
 ///
 /// # Errors
-/// When the spec does not hold water, or the operating system refuses a thread or a descriptor.
+/// When the spec does not hold water, nobody can be trusted, or the operating system refuses a thread or a descriptor.
 pub fn start(spec: Spec, clock: Clock) -> Result<Handle, SpecError> {
     spec.check()?;
     let workload = Workload::compile(&spec)?;
+    let tls = Tls::of(&spec.target, &spec.trust, spec.protocol);
+    let tls = tls.map_err(|source| SpecError::Tls { load: spec.name.clone(), source })?;
     let refused = |doing| {
         let load = spec.name.clone();
         move |source| SpecError::System { load, doing, source }
@@ -47,7 +50,7 @@ pub fn start(spec: Spec, clock: Clock) -> Result<Handle, SpecError> {
     let wiring = Wiring { commands: from_handle, seconds: to_handle, stage: to_stage };
     let no_thread = refused("start its thread");
     let run = move || {
-        let engine = Engine::new(&spec, workload, poller, wiring, clock);
+        let engine = Engine::new(&spec, Parts { workload, poller, tls }, wiring, clock);
         tell_start.send(engine.started_at()).expect("`start` waits for this");
         engine.run()
     };

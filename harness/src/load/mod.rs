@@ -3,17 +3,19 @@
 //! runs and a [`Summary`] when it is stopped. Knows nothing of scenarios.
 //!
 //! ```text
-//! spec ──► workload ─┐                     ┌─► connection ─► response
+//! spec ──► workload ─┐                     ┌─► pool ─► connection ─► wire, response, http2
 //!      └─► pacer ────┴─► engine (a thread) ┤
-//!          └ schedule     poller, deadline └─► recorder ─► distribution, ledger ─► summary
+//!          └ schedule      poller, flight  └─► recorder ─► distribution, ledger ─► summary
 //! ```
 
+mod chart;
 pub mod command;
 mod connection;
 mod control;
 mod deadline;
 mod distribution;
 mod engine;
+mod flight;
 mod generator;
 mod handle;
 mod http2;
@@ -29,8 +31,10 @@ mod schedule;
 mod spec;
 mod summary;
 mod target;
+mod tls;
 mod visit;
 mod watch;
+mod wire;
 mod workload;
 
 pub use distribution::Distribution;
@@ -41,6 +45,7 @@ pub use recorder::Flow;
 pub use spec::{Arrivals, Checks, Generator, Journey, Model, Protocol, RequestTemplate, Spec, SpecError, Stage, Step};
 pub use summary::{Second, Summary, Window};
 pub use target::{Reach, Target, TargetError};
+pub use tls::{TlsError, Trust};
 pub use watch::{Limit, Saturation, lag_exceeded};
 
 #[cfg(test)]

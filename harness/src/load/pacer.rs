@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::schedule::Schedule;
-use super::spec::{Model, Spec};
+use super::spec::{Model, Protocol, Spec};
 
 /// So long a connection or user of a closed model rests at least after a request that got no answer, so that a dead
 /// target is not hammered with connection attempts.
@@ -69,7 +69,10 @@ impl Pacer {
                 let schedule = Box::new(Schedule::new(stages, *arrivals, spec.seed, spec.lasts));
                 (Origin::Schedule { schedule, max_in_flight: *max_in_flight }, Vec::new())
             }
-            Model::Connections { count } => (Origin::Loop { think: Duration::ZERO }, vec![Duration::ZERO; *count]),
+            Model::Connections { count } => {
+                let streams = if spec.protocol == Protocol::Http1 { 1 } else { spec.most_streams() };
+                (Origin::Loop { think: Duration::ZERO }, vec![Duration::ZERO; count.saturating_mul(streams)])
+            }
             Model::Users { count, ramp, think } => {
                 let begins = (0..*count).map(|user| ramp.mul_f64(user as f64 / *count as f64));
                 (Origin::Loop { think: *think }, begins.collect())

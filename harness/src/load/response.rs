@@ -4,7 +4,7 @@ use super::workload::Answer;
 
 /// The longest head and the longest body that is kept for checks.
 const HEAD_LIMIT: usize = 64 * 1024;
-const BODY_LIMIT: usize = 4 * 1024 * 1024;
+pub(super) const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// Reads one answer after another.
 #[derive(Debug, Default)]
@@ -98,8 +98,8 @@ impl Reader {
     }
 
     /// The body kept so far.
-    pub(super) fn body(&self) -> &[u8] {
-        self.keep.as_deref().unwrap_or_default()
+    pub(super) fn take_body(&mut self) -> Vec<u8> {
+        self.keep.take().unwrap_or_default()
     }
 
     /// Takes the next bytes.
@@ -282,7 +282,7 @@ mod tests {
         for bytes in answer.as_bytes().chunks(piece) {
             progress = reader.feed(bytes)?;
         }
-        Ok((progress, String::from_utf8(reader.body().to_vec()).unwrap()))
+        Ok((progress, String::from_utf8(reader.take_body()).unwrap()))
     }
 
     fn done(status: u16, reuse: Reuse) -> Progress {

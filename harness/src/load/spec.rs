@@ -2,9 +2,11 @@
 //! `engine`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::target::Target;
+use super::tls::{TlsError, Trust};
 
 /// A load, complete: nothing else is needed to start it.
 #[derive(Clone, Debug)]
@@ -15,6 +17,11 @@ pub struct Spec {
     pub target: Target,
     /// What is spoken on the connections.
     pub protocol: Protocol,
+    /// Whom an `https` target must be certified by.
+    pub trust: Trust,
+    /// The most requests at a time on one HTTP/2 connection, if the server allows as many; none: in the open model all it
+    /// allows, in the closed ones 1, so that each user and each connection of the load has a connection of its own.
+    pub streams: Option<NonZeroUsize>,
     /// When requests are due.
     pub model: Model,
     /// From the actual start of a request to its last byte; connecting is part of it.
@@ -27,6 +34,9 @@ pub struct Spec {
     pub seed: u64,
     /// When the arrivals end by themselves; none: at [`super::Handle::stop`].
     pub lasts: Option<Duration>,
+    /// So much of the beginning is sent and counted like the rest, but is in none of the measured times; it is rounded up
+    /// to a quarter of a second.
+    pub warm_up: Duration,
     /// If given, every request carries `x-request-id: <prefix><n>`, where `n` counts the started requests from 1.
     pub request_id_prefix: Option<String>,
     /// The scheduler lag (99th percentile) beyond which the generator counts as saturated.
@@ -44,12 +54,15 @@ impl Spec {
             name: name.into(),
             target,
             protocol: Protocol::Http1,
+            trust: Trust::System,
+            streams: None,
             model,
             timeout: Duration::from_secs(10),
             requests,
             journeys: Vec::new(),
             seed: 1,
             lasts: None,
+            warm_up: Duration::ZERO,
             request_id_prefix: None,
             lag_limit: Self::LAG_LIMIT,
         }
@@ -62,8 +75,10 @@ pub enum Protocol {
     /// HTTP/1.1 with kept-alive connections.
     #[default]
     Http1,
-    /// HTTP/2 with prior knowledge, one request at a time on a connection.
+    /// HTTP/2: agreed on with TLS (ALPN), without it by prior knowledge.
     Http2,
+    /// With TLS what the server prefers of the two (ALPN), without it HTTP/1.1.
+    Negotiated,
 }
 
 /// When requests are due.
@@ -78,7 +93,8 @@ pub enum Model {
         /// An arrival that finds so many requests in flight is dropped, and counted as dropped.
         max_in_flight: usize,
     },
-    /// Each connection sends its next request when the last one ended (the closed model, at full speed).
+    /// Each connection sends its next request when the last one ended (the closed model, at full speed); with
+    /// [`Spec::streams`] so many at a time.
     Connections {
         /// How many connections.
         count: usize,
@@ -284,6 +300,14 @@ pub enum SpecError {
         /// What is wrong and what to try.
         what: String,
     },
+    /// There is nobody to trust, or nothing to expect in a certificate.
+    #[error("start load `{load}`: {source}")]
+    Tls {
+        /// The load.
+        load: String,
+        /// Why.
+        source: TlsError,
+    },
     /// The operating system refused what the engine needs.
     #[error("start load `{load}`: {doing}: {source}")]
     System {
@@ -318,6 +342,9 @@ impl Spec {
             return wrong("the timeout is 0; give requests some time, for example 2s");
         }
         match &self.model {
+            _ if self.lasts.is_some_and(|lasts| lasts <= self.warm_up) => {
+                wrong("it does not outlast its warm-up, so nothing would be measured")
+            }
             Model::Open { stages, .. } if stages.is_empty() => wrong("it has no stage; give it a rate"),
             Model::Open { stages, .. } if !stages.iter().all(Stage::is_sound) => {
                 wrong("a rate is negative or not a number; use requests per second, for example 200")
@@ -328,6 +355,15 @@ impl Spec {
             _ if self.journeys.iter().any(|journey| journey.steps.is_empty()) => wrong("a journey has no step"),
             _ => Ok(()),
         }
+    }
+
+    /// The most requests at a time on one HTTP/2 connection, as far as it is for us to say.
+    pub(super) fn most_streams(&self) -> usize {
+        let usual = match self.model {
+            Model::Open { .. } => usize::MAX,
+            Model::Connections { .. } | Model::Users { .. } => 1,
+        };
+        self.streams.map_or(usual, NonZeroUsize::get)
     }
 
     /// All requests, those of the journeys behind the others.

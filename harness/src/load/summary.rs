@@ -1,6 +1,7 @@
 //! What a load came to, as a whole and in any window. Made by `engine` from the recorder, read by whoever judges or
 //! reports.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +21,16 @@ pub struct Summary {
     pub started_at: Stamp,
     /// When this was taken; after [`super::Handle::stop`] the end of the last request.
     pub taken_at: Stamp,
-    /// What happened to the requests in total.
+    /// The declared warm-up, which [`Self::measured`] leaves out.
+    pub warm_up: Duration,
+    /// What happened to the requests in total, warm-up included.
     pub flow: Flow,
     /// How they ended, to the single one.
     pub ledger: Ledger,
     /// Errors by class.
     pub errors: BTreeMap<ErrorClass, u64>,
+    /// Why TLS failed when it first did.
+    pub tls_failure: Option<String>,
     /// What limited the generator, if anything did.
     pub saturation: Option<Saturation>,
     pub(super) whole: Window,
@@ -71,6 +76,23 @@ impl Summary {
     #[must_use]
     pub const fn whole(&self) -> &Window {
         &self.whole
+    }
+
+    /// The load without its warm-up; without a declared one the whole.
+    #[must_use]
+    pub fn measured(&self) -> Cow<'_, Window> {
+        if self.warm_up.is_zero() {
+            return Cow::Borrowed(&self.whole);
+        }
+        // slots that begin before the end of the warm-up are left out, so the last one may end after the summary
+        let end = self.slots.last().map_or(Duration::ZERO, |slot| slot.to);
+        Cow::Owned(self.between(self.started_at + self.warm_up, self.started_at + end))
+    }
+
+    /// How many requests were due in the declared warm-up.
+    #[must_use]
+    pub fn warmed_up_by(&self) -> u64 {
+        self.flow.planned - self.measured().flow(None).planned
     }
 
     /// The requests whose intended start lies in the slots (250 ms wide; in very long loads wider) inside `from..to`.

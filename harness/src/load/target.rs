@@ -7,9 +7,16 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 /// A checked, pinned target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    scheme: Scheme,
     address: SocketAddr,
     host: String,
     prefix: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
 }
 
 /// Which addresses a load may go to.
@@ -24,8 +31,8 @@ pub enum Reach {
 /// Why a target was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// Not of the form `http://host[:port][/path]`.
-    #[error("read target `{url}`: {what}; write it as http://host:port")]
+    /// Not of the form `http[s]://host[:port][/path]`.
+    #[error("read target `{url}`: {what}; write it as http://host:port or https://host:port")]
     Malformed {
         /// As given.
         url: String,
@@ -60,7 +67,11 @@ impl Target {
     /// a forbidden address is refused).
     pub fn resolve(url: &str, reach: Reach) -> Result<Self, TargetError> {
         let malformed = |what| TargetError::Malformed { url: url.to_owned(), what };
-        let rest = url.strip_prefix("http://").ok_or_else(|| malformed("the scheme is not http"))?;
+        let (scheme, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (Scheme::Http, rest),
+            (_, Some(rest)) => (Scheme::Https, rest),
+            _ => return Err(malformed("the scheme is neither http nor https")),
+        };
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         if authority.contains('@') {
             return Err(malformed("it carries credentials"));
@@ -69,7 +80,7 @@ impl Target {
             return Err(malformed("it is no plain host, port and path"));
         }
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        let dialled = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        let dialled = if has_port { authority.to_owned() } else { format!("{authority}:{}", scheme.port()) };
         let unresolved = |source| TargetError::Unresolved { url: url.to_owned(), source };
         let addresses: Vec<SocketAddr> = dialled.to_socket_addrs().map_err(unresolved)?.collect();
         for address in &addresses {
@@ -79,13 +90,25 @@ impl Target {
         }
         let none = || unresolved(std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"));
         let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).ok_or_else(none)?;
-        Ok(Self { address: *address, host: authority.to_owned(), prefix: path.trim_end_matches('/').to_owned() })
+        Ok(Self {
+            scheme,
+            address: *address,
+            host: authority.to_owned(),
+            prefix: path.trim_end_matches('/').to_owned(),
+        })
     }
 
     /// The pinned address.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The name or address that an `https` target's certificate must be for; none for an `http` one.
+    pub(super) fn certified_host(&self) -> Option<&str> {
+        let without_port = self.host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        let host = without_port.map_or(self.host.as_str(), |(host, _)| host);
+        (self.scheme == Scheme::Https).then(|| host.trim_start_matches('[').trim_end_matches(']'))
     }
 
     /// The `host` header.
@@ -103,7 +126,23 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.host, self.prefix)
+        write!(f, "{}://{}{}", self.scheme.name(), self.host, self.prefix)
+    }
+}
+
+impl Scheme {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
     }
 }
 
@@ -150,7 +189,8 @@ mod tests {
     fn what_is_no_plain_address_is_refused() {
         for url in [
             "127.0.0.1:80",
-            "https://127.0.0.1",
+            "ftp://127.0.0.1",
+            "https://",
             "http://",
             "http://u:p@127.0.0.1",
             "http://127.0.0.1/?a",
@@ -158,6 +198,17 @@ mod tests {
         ] {
             assert!(matches!(Target::resolve(url, Reach::Loopback), Err(TargetError::Malformed { .. })), "{url}");
         }
+    }
+
+    #[test]
+    fn a_certificate_must_be_for_the_host_without_its_port() {
+        let host = |url| Target::resolve(url, Reach::Loopback).unwrap().certified_host().map(ToOwned::to_owned);
+        assert_eq!(host("https://localhost:8443/base").as_deref(), Some("localhost"));
+        assert_eq!(host("https://[::1]:8443").as_deref(), Some("::1"));
+        assert_eq!(host("https://[::1]").as_deref(), Some("::1"));
+        assert_eq!(host("http://localhost"), None);
+        let target = Target::resolve("https://127.0.0.1", Reach::Loopback).unwrap();
+        assert_eq!((target.address().port(), target.to_string().as_str()), (443, "https://127.0.0.1"));
     }
 
     #[test]

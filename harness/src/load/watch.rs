@@ -130,8 +130,29 @@ pub(super) struct Watch {
     top_share: f64,
     descriptors: Supply,
     ports: Supply,
-    asleep_at_start: Duration,
+    clocks_at_start: Clocks,
     asleep: Duration,
+}
+
+/// The clock that counts while the machine is suspended beside the one that does not; neither follows the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Clocks {
+    monotonic: Duration,
+    boottime: Duration,
+}
+
+impl Clocks {
+    fn read() -> Self {
+        // in this order, so that what passes between the two readings is never taken for suspension at the start
+        let boottime = duration(clock_gettime(ClockId::Boottime));
+        Self { boottime, monotonic: duration(clock_gettime(ClockId::Monotonic)) }
+    }
+
+    /// For how long the machine was suspended since `earlier`.
+    fn suspended_since(self, earlier: Self) -> Duration {
+        let all = self.boottime.saturating_sub(earlier.boottime);
+        all.saturating_sub(self.monotonic.saturating_sub(earlier.monotonic))
+    }
 }
 
 /// Something of which there is only so much; the worst that was seen.
@@ -165,7 +186,7 @@ impl Watch {
             top_share: 0.0,
             descriptors: Supply::default(),
             ports: Supply::default(),
-            asleep_at_start: suspended(),
+            clocks_at_start: Clocks::read(),
             asleep: Duration::ZERO,
         }
     }
@@ -181,7 +202,7 @@ impl Watch {
         (self.at, self.cpu) = (now, cpu);
         self.descriptors.observe(open_descriptors(), getrlimit(Resource::Nofile).current);
         self.ports.observe(ports_in_use().unwrap_or(0), ports_available());
-        self.asleep = suspended().saturating_sub(self.asleep_at_start);
+        self.asleep = Clocks::read().suspended_since(self.clocks_at_start);
     }
 
     /// What was exceeded so far.
@@ -211,11 +232,6 @@ pub fn lag_exceeded(lag: &Distribution, limit: Duration) -> Option<Limit> {
 
 fn cpu_time() -> Duration {
     duration(clock_gettime(ClockId::ThreadCPUTime))
-}
-
-fn suspended() -> Duration {
-    let awake = duration(clock_gettime(ClockId::Monotonic));
-    duration(clock_gettime(ClockId::Boottime)).saturating_sub(awake)
 }
 
 fn duration(time: rustix::time::Timespec) -> Duration {
@@ -267,6 +283,22 @@ mod tests {
         assert!(matches!(saturation.limits[..], [Limit::Lag { p99, .. }] if p99 >= Duration::from_millis(30)));
         assert_eq!(judge(Pacing::FullSpeed, &late), None);
         assert_eq!(judge(Pacing::Paced, &recorder(Duration::from_millis(20))), None);
+    }
+
+    #[test]
+    fn a_suspension_of_the_machine_is_saturation_and_a_minute_awake_is_not_l13() {
+        let second = Duration::from_secs(1);
+        let start = Clocks { monotonic: 100 * second, boottime: 7_100 * second };
+        let awake = Clocks { monotonic: 160 * second, boottime: 7_160 * second };
+        let slept = Clocks { monotonic: 160 * second, boottime: 7_190 * second };
+        assert_eq!((awake.suspended_since(start), slept.suspended_since(start)), (Duration::ZERO, 30 * second));
+        let mut watch = Watch::new(Pacing::Paced, Duration::from_millis(25));
+        let judge = |watch: &Watch| watch.judge(&recorder(Duration::ZERO).totals);
+        watch.asleep = awake.suspended_since(start);
+        assert_eq!(judge(&watch), None);
+        watch.asleep = slept.suspended_since(start);
+        assert_eq!(judge(&watch).unwrap().limits, [Limit::Suspended { lasted: 30 * second }]);
+        assert!(Clocks::read().suspended_since(Clocks::read()) < second);
     }
 
     #[test]

@@ -158,6 +158,10 @@ impl Request {
         if let Some(name) = known.iter().find(|name| template.with.contains_key(**name)) {
             return Err(wrong(format!("with.{name} hides the captured value of that name; choose another name")));
         }
+        let no_pointer = |pointer: &&String| !pointer.is_empty() && !pointer.starts_with('/');
+        if let Some(pointer) = template.expect.json.keys().find(no_pointer) {
+            return Err(wrong(format!("expect.json: `{pointer}` is no JSON pointer; write it as /items/0/sku")));
+        }
         let mut names = Names { template, known, used: vec![false; template.with.len() + known.len()] };
         let sources: Vec<Source> = (template.with.iter())
             .map(|(name, generator)| Source::compile(generator).map_err(|why| format!("with.{name}: {why}")))

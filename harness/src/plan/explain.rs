@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::bound::{self, Conditions, Interval, Term};
-use super::build::Plan;
+use super::build::{Plan, Step};
+use super::drive::{self, Scene};
+use super::scale::Rule;
 use super::study::Studied;
 use crate::expect::look::show_duration;
 use crate::expect::{Expectation, Labels};
@@ -38,7 +40,7 @@ pub fn text(studied: &Studied) -> String {
             _ => None,
         };
         if let Some((alert, labels)) = bounded {
-            out.push_str(&bounds(studied, alert, labels, matches!(step.what, Expectation::Notification(_))));
+            out.push_str(&bounds(studied, step, alert, labels));
         }
     }
     out.trim_end().to_owned()
@@ -70,6 +72,12 @@ fn axis(plan: &Plan) -> String {
     let marks: Vec<String> = ends.iter().map(|at| show_duration(at.as_secs_f64() * plan.scale)).collect();
     writeln!(out, "{:16}b baseline to {} · d drill to {} · r recovery to {}", "", marks[1], marks[2], marks[3])
         .expect("writing to a string cannot fail");
+    writeln!(
+        out,
+        "{:16}below: | the fault begins or ends, ░ from the earliest to the latest the configuration allows",
+        ""
+    )
+    .expect("writing to a string cannot fail");
     out
 }
 
@@ -86,27 +94,58 @@ fn scaled(at: Duration, whole: Duration) -> usize {
     ((at.as_secs_f64() / whole.as_secs_f64() * WIDTH as f64).round() as usize).min(WIDTH)
 }
 
-fn bounds(studied: &Studied, alert: &str, labels: &Labels, delivery: bool) -> String {
-    let scale = studied.plan.scale;
+/// What the configuration allows, in words and, for a window that is one fault's, on the axis above.
+fn bounds(studied: &Studied, step: &Step, alert: &str, labels: &Labels) -> String {
+    let plan = &studied.plan;
+    let fault = step.during.only_fault().and_then(|id| plan.schedule.faults.iter().position(|fault| fault.id == id));
+    let conditions = |rule: &Rule| {
+        let scene =
+            fault.map(|place| Scene { signals: &studied.spec.signals, loads: &plan.loads, fault: &plan.faults[place] });
+        scene.map_or_else(Conditions::default, |scene| drive::conditions(&studied.scaled.prometheus, rule, scene))
+    };
     let mut out = String::new();
-    for computed in bound::bounds(&studied.scaled, alert, labels, Conditions::default()) {
-        let mut row = |name: &str, interval: Interval, terms: &[&[Term]]| {
-            writeln!(out, "{:22}   {name:10} {}", "", range(interval, terms, scale))
-                .expect("writing to a string cannot fail");
-        };
-        if delivery {
-            for route in &computed.routes {
-                row(&route.receiver, route.notified, &[&computed.firing_terms, &route.notified_terms]);
-                if let Some(resolved) = route.resolved_notified {
-                    row("… its end", resolved, &[&computed.resolved_terms, &route.resolved_terms]);
-                }
+    let mut row = |name: &str, from: Edge, interval: Interval, terms: &[&[Term]]| {
+        writeln!(out, "{:22}   {name:10} {}", "", range(interval, terms, plan.scale))
+            .expect("writing to a string cannot fail");
+        if let Some(bar) = fault.map(|place| bar(plan, place, from, interval)) {
+            writeln!(out, "{:16}{bar}", "").expect("writing to a string cannot fail");
+        }
+    };
+    for computed in bound::bounds_by(&studied.scaled, alert, labels, conditions) {
+        if !matches!(step.what, Expectation::Notification(_)) {
+            row("fires", Edge::Begin, computed.firing, &[&computed.firing_terms]);
+            row("resolves", Edge::End, computed.resolved, &[&computed.resolved_terms]);
+            continue;
+        }
+        for route in &computed.routes {
+            row(&route.receiver, Edge::Begin, route.notified, &[&computed.firing_terms, &route.notified_terms]);
+            if let Some(resolved) = route.resolved_notified {
+                row("… its end", Edge::End, resolved, &[&computed.resolved_terms, &route.resolved_terms]);
             }
-        } else {
-            row("fires", computed.firing, &[&computed.firing_terms]);
-            row("resolves", computed.resolved, &[&computed.resolved_terms]);
         }
     }
     out
+}
+
+/// What a bound counts from.
+#[derive(Clone, Copy)]
+enum Edge {
+    Begin,
+    End,
+}
+
+/// From floor to ceiling on the axis of the plan, behind a line from where it counts.
+fn bar(plan: &Plan, fault: usize, from: Edge, interval: Interval) -> String {
+    let step = &plan.schedule.faults[fault];
+    let whole = plan.schedule.baseline + drill(plan) + plan.schedule.recovery;
+    let origin = plan.schedule.baseline + step.at + if matches!(from, Edge::End) { step.lasts } else { Duration::ZERO };
+    let place = |at: Duration| scaled(at, whole).min(WIDTH - 1);
+    let (begin, floor, ceiling) = (place(origin), place(origin + interval.floor), place(origin + interval.ceiling));
+    let mut row = vec![' '; WIDTH];
+    row[begin..=floor].fill('·');
+    row[floor..=ceiling].fill('░');
+    row[begin] = '|';
+    row.into_iter().collect::<String>().trim_end().to_owned()
 }
 
 fn range(interval: Interval, terms: &[&[Term]], scale: f64) -> String {

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::budget;
 use super::build::{self, Plan};
+use super::finding::{self, Finding};
+use super::provision::Provisioned;
 use super::scale::{ConfigPaths, ConfigSet, Scale, read, render};
 use super::surround::surroundings;
 use crate::scenario::surroundings::Surroundings;
-use crate::scenario::{self, Code, Diagnostic, Loaded, Severity, has_errors};
+use crate::scenario::{self, Code, Diagnostic, Loaded, has_errors};
 use crate::source::Location;
 use crate::stack::spec::{Role, Spec, SpecError};
 
@@ -45,7 +48,7 @@ pub struct Stack {
 /// Everything that is wrong, each with its place.
 pub fn stack(file: &Path, time_scale: f64) -> Result<Stack, Vec<Diagnostic>> {
     let location = || Location { file: file.display().to_string(), line: 1, column: 1 };
-    let wrong = |message: String| vec![diagnostic(Code::Stack, location(), message, None)];
+    let wrong = |message: String| vec![Diagnostic::at(Code::Stack, location(), message, None)];
     let scale = Scale::new(time_scale).map_err(|error| wrong(error.to_string()))?;
     let spec = Spec::load(file).map_err(|error| stack_problems(file, &error))?;
     let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
@@ -72,6 +75,7 @@ struct Known {
     config: Arc<ConfigSet>,
     scaled: Arc<ConfigSet>,
     surroundings: Surroundings,
+    provisioned: Provisioned,
 }
 
 impl Desk {
@@ -96,12 +100,17 @@ impl Desk {
         if has_errors(&found) {
             return Err(found);
         }
-        let plan = build::build(&loaded, &known.config, &known.scaled, stack, scale).map_err(|refused| {
+        let aside = build::Aside { signals: &known.spec.signals, provisioned: &known.provisioned };
+        let plan = build::build(&loaded, &known.config, &known.scaled, stack, scale, aside).map_err(|refused| {
             refused
                 .into_iter()
-                .map(|it| diagnostic(Code::Unsupported, it.location, it.message, None))
+                .map(|it| Diagnostic::at(Code::Unsupported, it.location, it.message, None))
                 .collect::<Vec<_>>()
         })?;
+        let chance = budget::diagnostics(&plan, &known.scaled, &known.spec.signals);
+        if !chance.is_empty() {
+            return Err(found.into_iter().chain(chance).collect());
+        }
         Ok(Studied {
             plan: Arc::new(plan),
             config: Arc::clone(&known.config),
@@ -109,6 +118,14 @@ impl Desk {
             spec: Arc::clone(&known.spec),
             warnings: found,
         })
+    }
+
+    /// What can be proved about the rules and routes of every stack that was studied, each once.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let stacks: BTreeMap<&PathBuf, &Arc<Known>> =
+            self.known.iter().map(|((stack, _), known)| (stack, known)).collect();
+        stacks.into_values().flat_map(|known| finding::findings(&known.config)).collect()
     }
 
     fn know(
@@ -124,8 +141,11 @@ impl Desk {
         let spec = Spec::load(stack).map_err(|error| stack_problems(stack, &error))?;
         let config = config(&spec).map_err(|diagnostic| vec![diagnostic])?;
         let scaled = scaled(&config, scale).map_err(wrong_scale)?;
-        let surroundings = surroundings(&spec, &config, &scaled, scale);
-        let known = Known { spec: Arc::new(spec), config: Arc::new(config), scaled: Arc::new(scaled), surroundings };
+        let provisioned = Provisioned::read(&spec);
+        let known_boards = spec.with_role(Role::Grafana).map(|_| &provisioned);
+        let surroundings = surroundings(&spec, &config, &scaled, scale, known_boards);
+        let (spec, config, scaled) = (Arc::new(spec), Arc::new(config), Arc::new(scaled));
+        let known = Known { spec, config, scaled, surroundings, provisioned };
         Ok(Arc::clone(self.known.entry(key).or_insert(Arc::new(known))))
     }
 }
@@ -145,7 +165,7 @@ fn config(spec: &Spec) -> Result<ConfigSet, Diagnostic> {
     let of = |role| spec.with_role(role).and_then(|(_, component)| component.config.as_ref());
     let stack = |message: String| {
         let location = Location { file: spec.file.display().to_string(), line: 1, column: 1 };
-        diagnostic(Code::Stack, location, message, None)
+        Diagnostic::at(Code::Stack, location, message, None)
     };
     let prometheus = of(Role::Prometheus).ok_or_else(|| {
         stack("no component has `role = \"prometheus\"` and a `config`; a drill needs one".to_owned())
@@ -154,7 +174,7 @@ fn config(spec: &Spec) -> Result<ConfigSet, Diagnostic> {
         prometheus: spec.folder.join(prometheus.get_ref()),
         alertmanager: of(Role::Alertmanager).map(|path| spec.folder.join(path.get_ref())),
     };
-    read(&paths).map_err(|error| diagnostic(Code::Stack, error.location(), error.to_string(), None))
+    read(&paths).map_err(|error| Diagnostic::at(Code::Stack, error.location(), error.to_string(), None))
 }
 
 fn scaled(config: &ConfigSet, scale: Scale) -> Result<ConfigSet, String> {
@@ -165,28 +185,15 @@ fn stack_problems(stack: &Path, error: &SpecError) -> Vec<Diagnostic> {
     match error {
         SpecError::Invalid(problems) => problems
             .iter()
-            .map(|it| diagnostic(Code::Stack, it.at.clone(), it.message.clone(), it.help.clone()))
+            .map(|it| Diagnostic::at(Code::Stack, it.at.clone(), it.message.clone(), it.help.clone()))
             .collect(),
         SpecError::Read { .. } => {
             let location = Location { file: stack.display().to_string(), line: 1, column: 1 };
-            vec![diagnostic(Code::Stack, location, format!("failed to {error}"), None)]
+            vec![Diagnostic::at(Code::Stack, location, format!("failed to {error}"), None)]
         }
     }
 }
 
 fn whole_file(loaded: &Loaded, message: String, help: &str) -> Diagnostic {
-    diagnostic(Code::Stack, Location::of(&loaded.file, &loaded.text, 0), message, Some(help.to_owned()))
-}
-
-fn diagnostic(code: Code, location: Location, message: String, help: Option<String>) -> Diagnostic {
-    Diagnostic {
-        code,
-        severity: Severity::Error,
-        message,
-        end: location.clone(),
-        location,
-        labels: Vec::new(),
-        help,
-        span: 0..0,
-    }
+    Diagnostic::at(Code::Stack, Location::of(&loaded.file, &loaded.text, 0), message, Some(help.to_owned()))
 }

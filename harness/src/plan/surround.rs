@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::bound::{self, AlertBound, Conditions, Interval, Term};
+use super::provision::Provisioned;
+use super::scale::alertmanager::AlertmanagerConfig;
 use super::scale::{ConfigSet, Scale, source};
 use crate::scenario::surroundings::{AlertBounds, AlertRule, Between, Component, Link, Surroundings};
 use crate::stack::spec::Spec;
@@ -14,7 +16,13 @@ const DEPTH: usize = 4;
 
 /// Gathers it. `scaled` is what would run; its bounds are turned back into production time.
 #[must_use]
-pub fn surroundings(spec: &Spec, config: &ConfigSet, scaled: &ConfigSet, scale: Scale) -> Surroundings {
+pub fn surroundings(
+    spec: &Spec,
+    config: &ConfigSet,
+    scaled: &ConfigSet,
+    scale: Scale,
+    provisioned: Option<&Provisioned>,
+) -> Surroundings {
     let receivers = config
         .alertmanager
         .as_ref()
@@ -27,8 +35,9 @@ pub fn surroundings(spec: &Spec, config: &ConfigSet, scaled: &ConfigSet, scale: 
         seeds: Some(spec.seed.keys().cloned().collect()),
         alerts: Some(alerts(spec, config)),
         receivers,
+        intervals: config.alertmanager.as_ref().map(intervals),
         jobs: Some(config.prometheus.jobs.iter().map(|job| job.name.clone()).collect()),
-        dashboards: None,
+        dashboards: provisioned.map(|it| it.titles.clone()),
         dimensions: dimensions(spec),
         bounds: bounds(scaled, scale),
         logql: Some(|query| logstore::logql::parse(query).map(drop).map_err(|error| (error.offset, error.message))),
@@ -122,8 +131,19 @@ fn production(bound: &AlertBound, scale: Scale) -> AlertBounds {
         fires: Some(between(bound.firing, &[&bound.firing_terms])),
         notified: first.map(|route| between(route.notified, &[&bound.firing_terms, &route.notified_terms])),
         resolves: Some(between(bound.resolved, &[&bound.resolved_terms])),
+        repeats: bound
+            .routes
+            .iter()
+            .map(|route| (route.receiver.clone(), stretch(route.repeated_every, scale)))
+            .collect(),
         shortest_fault: None,
     }
+}
+
+/// The time intervals that some route names.
+fn intervals(manager: &AlertmanagerConfig) -> BTreeSet<String> {
+    let nodes = manager.route.nodes().into_iter();
+    nodes.flat_map(|node| node.target.muted_in.iter().chain(&node.target.active_in)).cloned().collect()
 }
 
 /// Real time as production time, to the millisecond.

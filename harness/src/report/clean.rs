@@ -1,6 +1,6 @@
-//! What may be shown: every text of every event, with secrets taken out and characters that act instead of showing
-//! (escape sequences, bidirectional overrides) made visible. All renderings read events through here, so that a field
-//! added tomorrow is covered too; escaping for HTML or XML is the business of each rendering.
+//! What may be kept, and what may be shown, of every text of every event. The log on disk loses its secrets; a rendering
+//! also makes characters visible that act instead of showing (escape sequences, bidirectional overrides). All of them pass
+//! through here, so that a field added tomorrow is covered too; escaping for HTML or XML is the business of each rendering.
 
 use std::sync::LazyLock;
 
@@ -21,43 +21,59 @@ pub(in crate::report) fn events(events: &[Event]) -> Vec<Event> {
 /// One event as it may be shown.
 #[must_use]
 pub(in crate::report) fn event(event: &Event) -> Event {
+    cleaned(event, text)
+}
+
+/// One event as it may be kept: without secrets, otherwise as it was.
+#[must_use]
+pub(in crate::report) fn without_secrets(event: &Event) -> Event {
+    cleaned(event, redacted)
+}
+
+fn cleaned(event: &Event, clean: fn(&str) -> String) -> Event {
     if matches!(event.what, EventKind::PhaseStarted { .. } | EventKind::RunFinished { .. }) {
         return event.clone();
     }
-    let cleaned = serde_json::to_value(event).map(value).and_then(serde_json::from_value);
+    let cleaned = serde_json::to_value(event).map(|content| value(content, clean)).and_then(serde_json::from_value);
     cleaned.unwrap_or_else(|_| Event {
         what: EventKind::Warned { message: "an event could not be shown safely and is left out".to_owned() },
         ..event.clone()
     })
 }
 
-fn value(value: Value) -> Value {
+fn value(value: Value, clean: fn(&str) -> String) -> Value {
     match value {
-        Value::String(string) => Value::String(text(&string)),
-        Value::Array(items) => Value::Array(items.into_iter().map(self::value).collect()),
-        Value::Object(fields) => Value::Object(fields.into_iter().map(field).collect::<Map<_, _>>()),
+        Value::String(string) => Value::String(clean(&string)),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| self::value(item, clean)).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().map(|(key, content)| field(&key, content, clean)).collect::<Map<_, _>>())
+        }
         other => other,
     }
 }
 
-fn field((key, content): (String, Value)) -> (String, Value) {
+fn field(key: &str, content: Value, clean: fn(&str) -> String) -> (String, Value) {
     let content = match content {
-        Value::String(_) if SECRET_NAME.is_match(&key) => Value::String(REDACTED.to_owned()),
-        other => value(other),
+        Value::String(_) if SECRET_NAME.is_match(key) => Value::String(REDACTED.to_owned()),
+        other => value(other, clean),
     };
-    (text(&key), content)
+    (clean(key), content)
 }
 
 /// A text as it may be shown.
 #[must_use]
 pub(in crate::report) fn text(text: &str) -> String {
-    let mut shown = text.to_owned();
+    visible(&redacted(text))
+}
+
+fn redacted(text: &str) -> String {
+    let mut kept = text.to_owned();
     for (pattern, replacement) in PATTERNS.iter() {
-        if pattern.is_match(&shown) {
-            shown = pattern.replace_all(&shown, |found: &Captures| redact(found, *replacement)).into_owned();
+        if pattern.is_match(&kept) {
+            kept = pattern.replace_all(&kept, |found: &Captures| redact(found, *replacement)).into_owned();
         }
     }
-    visible(&shown)
+    kept
 }
 
 /// What of a match is kept before and after the secret: two capture groups.

@@ -214,6 +214,14 @@ struct Component {
     addresses: BTreeMap<String, String>,
     /// How long it took to be ready, in seconds; none if it never was.
     ready_seconds: Option<f64>,
+    /// Cores on average and in its busiest second; none when nobody could look.
+    cpu: Option<[f64; 2]>,
+    /// Bytes of memory at most; none when nobody could look.
+    memory_peak: Option<u64>,
+    /// How often it was started again.
+    restarts: usize,
+    /// How often the kernel ended one of its processes for lack of memory.
+    out_of_memory: usize,
 }
 
 /// The report of a log.
@@ -326,8 +334,19 @@ fn alert(lane: view::Lane) -> Alert {
 }
 
 fn component(component: view::Component) -> Component {
-    let view::Component { name, version, source, addresses, took } = component;
-    Component { name, version, source, addresses, ready_seconds: took.map(seconds) }
+    let view::Component { name, version, source, addresses, took, life } = component;
+    let rounded = |cores: f64| (cores * 1e3).round() / 1e3;
+    Component {
+        name,
+        version,
+        source,
+        addresses,
+        ready_seconds: took.map(seconds),
+        cpu: life.used.map(|used| [rounded(used.cpu), rounded(used.peak_cpu)]),
+        memory_peak: life.used.map(|used| used.peak_memory),
+        restarts: life.restarts(),
+        out_of_memory: life.out_of_memory(),
+    }
 }
 
 /// Seconds to the millisecond.

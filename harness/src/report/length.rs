@@ -74,6 +74,14 @@ pub(in crate::report) fn count(count: u64) -> String {
     shown
 }
 
+/// Memory: `34 MiB`.
+#[must_use]
+pub(in crate::report) fn bytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a size shown to people")]
+    let mib = bytes as f64 / f64::from(1 << 20);
+    if mib < 10.0 { format!("{mib:.1} MiB") } else { format!("{mib:.0} MiB") }
+}
+
 /// Date and time in UTC: `2026-11-20 10:38:48`.
 #[must_use]
 pub(in crate::report) fn date(stamp: Stamp) -> String {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::Stamp;
 use crate::event::{Event, EventKind};
+use crate::report::clean;
 
 /// The file's name in a run's folder.
 pub const FILE: &str = "events.jsonl";
@@ -36,6 +37,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether there is no space left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+    }
+}
+
 /// Appends events; every line is handed to the operating system at once, so that it survives a kill of the harness.
 #[derive(Debug)]
 pub struct Writer {
@@ -60,12 +69,12 @@ impl Writer {
         Ok(Self { file, path, next: 0 })
     }
 
-    /// Numbers an event and appends it.
+    /// Numbers an event and appends it, without the secrets in its texts: the log is kept and handed around.
     ///
     /// # Errors
     /// When the line cannot be written, for example because the disk is full.
     pub fn append(&mut self, at: Stamp, scenario: Option<String>, what: EventKind) -> Result<Event, Error> {
-        let event = Event { seq: self.next, at, scenario, what };
+        let event = clean::without_secrets(&Event { seq: self.next, at, scenario, what });
         let io = |source| Error::Io { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(&event).map_err(|error| io(error.into()))?;
         line.push(b'\n');
@@ -113,6 +122,16 @@ mod tests {
         let second = writer.append(Stamp(2), Some("s".into()), warned("two")).unwrap();
         writer.file.write_all(b"{\"seq\":2,\"at").unwrap();
         assert_eq!(read(folder.path()).unwrap(), [first, second]);
+    }
+
+    #[test]
+    fn a_secret_is_not_kept_and_characters_stay_as_they_were_x11() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(folder.path()).unwrap();
+        let told = writer.append(Stamp(1), None, warned("\u{1b}[1mGET /x?token=hunter2")).unwrap();
+        assert_eq!(told.what, warned("\u{1b}[1mGET /x?token=[redacted]"));
+        assert_eq!(read(folder.path()).unwrap(), [told]);
+        assert!(!std::fs::read_to_string(folder.path().join(FILE)).unwrap().contains("hunter2"));
     }
 
     #[test]

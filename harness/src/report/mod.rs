@@ -19,6 +19,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use crate::breakpoint;
 use crate::event::Event;
 
 /// Whether a text for a terminal is coloured.
@@ -36,6 +37,7 @@ pub enum Palette {
 /// When a file cannot be written; the others are tried nevertheless.
 pub fn write_all(folder: &Path, events: &[Event]) -> io::Result<()> {
     let page = write(&folder.join("index.html"), &html::page(events));
+    breakpoint::reached("reporting");
     let document = write(&folder.join("run.json"), &json::document(events));
     let junit = junit::document(events).map_err(io::Error::other);
     let junit = junit.and_then(|text| write(&folder.join("junit.xml"), &text));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::clock::Stamp;
 use crate::event::{
-    AlertState, Event, EventKind, ExpectationPlan, FaultPlan, LoadSample, LoadTotals, Notification, NotifiedAlert,
-    Phase, ScenarioPlan, Verdict,
+    AlertState, Change, ComponentSample, Event, EventKind, ExpectationPlan, FaultPlan, LoadSample, LoadTotals,
+    Notification, NotifiedAlert, Phase, ScenarioPlan, Verdict,
 };
 use crate::outcome::{Evidence, Outcome, Reason, Stage};
 use crate::source::Location;
@@ -37,6 +37,7 @@ impl Log {
                 harness: "0.1.0".to_owned(),
                 time_scale: 60.0,
                 provider: "local".to_owned(),
+                provider_because: "no container engine answered".to_owned(),
                 machine: map(&[("kernel", "Linux 6.12"), ("cores", "2"), ("memory", "4 GB")]),
                 scenarios: scenarios.iter().map(ToString::to_string).collect(),
             },
@@ -153,7 +154,27 @@ impl Log {
             EventKind::CaveatNoted { message: "the repeat interval of 4h is longer than the run".to_owned() },
         );
         let took = Duration::from_secs(2);
-        self.own(scenario, seconds + 2.0, EventKind::StackReady { took, prometheus_first_up: Some(took) });
+        let ready = EventKind::StackReady {
+            took,
+            gates_open: Some(Duration::from_millis(1650)),
+            prometheus_first_up: Some(Duration::from_millis(1500)),
+            slowest: Some("prometheus".to_owned()),
+            slowest_boot: Some(Duration::from_millis(850)),
+        };
+        self.own(scenario, seconds + 2.0, ready);
+        let change = |change, detail: &str| EventKind::ComponentChanged {
+            component: "inventory-service".to_owned(),
+            change,
+            detail: detail.to_owned(),
+        };
+        self.own(scenario, seconds + 0.15, change(Change::Started, ""));
+        for (cpu, memory) in [(0.25, 20_000_000), (0.75, 30_000_000)] {
+            let sample = ComponentSample { cpu, memory, processes: 1 };
+            let components = BTreeMap::from([("inventory-service".to_owned(), sample)]);
+            self.own(scenario, seconds + 2.0, EventKind::ComponentsSampled { components });
+        }
+        self.own(scenario, seconds + 3.0, change(Change::Ended, "exit status 137"));
+        self.own(scenario, seconds + 3.1, change(Change::Started, ""));
     }
 }
 

@@ -2,17 +2,21 @@
 //! step is told to the sink; the drill's loop only hears how it ended.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::sink::Sink;
+use crate::breakpoint;
 use crate::clock::Stamp;
 use crate::event::EventKind;
-use crate::fault::{self, Fault, Misbehaviour, Probe, ProcessAction, switch};
-use crate::inbox::{Behaviour, Inbox};
+use crate::fault::{Fault, Misbehaviour, Probe, ProcessAction, switch};
+use crate::inbox::{Answer, Behaviour, Inbox};
 use crate::load::Second;
+use crate::plan::scale::alertmanager::{Matcher, MatcherOperator};
+use crate::plan::scale::render::mute::{self, Muting};
 use crate::stack::local::Running;
 use crate::stack::spec;
 use crate::telemetry::alertmanager::{Alertmanager, silence};
@@ -43,7 +47,7 @@ impl Flow {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(load.to_owned()).or_default().0 = rate;
     }
 
-    fn of(&self, load: &str) -> (f64, Option<Second>) {
+    pub(super) fn of(&self, load: &str) -> (f64, Option<Second>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(load).cloned().unwrap_or_default()
     }
 }
@@ -60,6 +64,8 @@ pub struct Actuator {
     pub inbox: Arc<Inbox>,
     /// For silences.
     pub alertmanager: Option<Alertmanager>,
+    /// The configuration that Alertmanager runs with, for mute times.
+    pub alertmanager_file: Option<PathBuf>,
     /// For load faults.
     pub throttle: Throttle,
     /// For the proof of load faults.
@@ -71,19 +77,30 @@ pub struct Actuator {
 /// A fault that was injected, with what its probes and its revert need.
 #[derive(Clone, Debug)]
 pub struct Injected {
-    fault: Fault,
+    pub(super) fault: Fault,
     id: String,
-    injected: Stamp,
-    hits: u64,
-    pid: Option<u32>,
-    silence: Option<String>,
+    pub(super) injected: Stamp,
+    pub(super) hits: u64,
+    pub(super) pid: Option<u32>,
+    pub(super) silence: Option<String>,
+    taken: Taken,
+}
+
+/// Whether whoever had to make a fault has taken it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It has, or nobody knows that it has not.
+    Maybe,
+    /// It has refused, or was not there.
+    No,
 }
 
 impl Injected {
     /// A fault whose injection was called and whose end nobody waited for: good enough to revert it.
     #[must_use]
     pub fn presumed(id: &str, fault: &Fault, at: Stamp) -> Self {
-        Self { fault: fault.clone(), id: id.to_owned(), injected: at, hits: 0, pid: None, silence: None }
+        let (fault, id) = (fault.clone(), id.to_owned());
+        Self { fault, id, injected: at, hits: 0, pid: None, silence: None, taken: Taken::Maybe }
     }
 }
 
@@ -94,6 +111,7 @@ impl Actuator {
     /// In words, when it could not be injected or shows no effect; it may still have to be reverted.
     pub async fn inject(&self, id: &str, fault: &Fault) -> (Injected, Result<String, String>) {
         self.sink.tell(EventKind::FaultInjecting { fault: id.to_owned() });
+        breakpoint::reached("fault-announced");
         let mut injected = Injected {
             fault: fault.clone(),
             id: id.to_owned(),
@@ -101,8 +119,10 @@ impl Actuator {
             hits: 0,
             pid: None,
             silence: None,
+            taken: Taken::Maybe,
         };
         if let Err(error) = self.apply(&mut injected).await {
+            injected.taken = Taken::No;
             self.sink.tell(EventKind::FaultNotEffective { fault: id.to_owned(), probe: error.clone() });
             return (injected, Err(error));
         }
@@ -113,13 +133,14 @@ impl Actuator {
             Err(probe) => (EventKind::FaultNotEffective { fault: id.to_owned(), probe: probe.clone() }, Err(probe)),
         };
         self.sink.tell(event);
+        breakpoint::reached("fault-proved");
         (injected, result)
     }
 
     /// Probes half-way; a fault that does not bite any more is told as lost.
     pub async fn check(&self, injected: &Injected) {
         match self.probe(injected).await {
-            Probe::Bites(_) => {}
+            Probe::Bites(_) | Probe::Disputed(_) => {}
             Probe::Absent(probe) => self.sink.tell(EventKind::FaultLost { fault: injected.id.clone(), probe }),
         }
     }
@@ -129,9 +150,12 @@ impl Actuator {
         self.check(injected).await;
         self.sink.tell(EventKind::FaultReverting { fault: injected.id.clone() });
         let undone = self.undo(injected).await;
+        breakpoint::reached("fault-reverting");
         let seen = match undone {
+            // it is undone all the same, in case the refusal came half-way; nothing is left of what was never there
+            Err(error) if injected.taken == Taken::No => Ok(format!("it was never injected ({error})")),
             Ok(()) if is_restart(&injected.fault) => self.runs_again(injected),
-            Ok(()) => self.wait(injected, |probe| !probe.bites()).await,
+            Ok(()) => self.wait(injected, Probe::is_absent).await,
             Err(error) => Err(error),
         };
         let fault = injected.id.clone();
@@ -145,7 +169,7 @@ impl Actuator {
     fn runs_again(&self, injected: &Injected) -> Result<String, String> {
         match self.probe_restart(injected, restarted(&injected.fault)) {
             Probe::Bites(text) => Ok(text),
-            Probe::Absent(text) => Err(text),
+            Probe::Absent(text) | Probe::Disputed(text) => Err(text),
         }
     }
 
@@ -173,7 +197,7 @@ impl Actuator {
                 injected.pid = self.running.identity(&target).map(|identity| identity.pid);
                 match action {
                     ProcessAction::Kill => self.running.kill(&target).await.map(drop).map_err(words),
-                    ProcessAction::Pause => self.running.pause(&target).map_err(words),
+                    ProcessAction::Pause => self.running.pause(&target).await.map_err(words),
                     ProcessAction::Stop => self.running.terminate(&target, GRACE).await.map(drop).map_err(words),
                     ProcessAction::Restart => {
                         self.running.terminate(&target, GRACE).await.map(drop).map_err(words)?;
@@ -191,9 +215,9 @@ impl Actuator {
                 Ok(())
             }
             Fault::Receiver { name, misbehaviour } => {
-                self.inbox.set_behaviour(&name, behaviour(misbehaviour));
-                Ok(())
+                self.inbox.set_behaviour(&name, behaviour(misbehaviour)).await.map_err(|error| error.to_string())
             }
+            Fault::MuteTime { interval } => self.mute(&interval, Muting::On).await,
             Fault::Silence { matchers } => {
                 injected.silence = Some(self.silence(&matchers).await?);
                 Ok(())
@@ -203,7 +227,7 @@ impl Actuator {
 
     async fn silence(&self, matchers: &[String]) -> Result<String, String> {
         let server = self.alertmanager.as_ref().ok_or("the stack has no Alertmanager")?;
-        let matchers = matchers.iter().map(|text| matcher(text)).collect::<Result<Vec<_>, _>>()?;
+        let matchers = matchers.iter().map(|text| self::matchers(text)).collect::<Result<Vec<_>, _>>()?.concat();
         let now = self.sink.now();
         let silence = silence::NewSilence {
             matchers,
@@ -215,10 +239,20 @@ impl Actuator {
         silence::create(server, &silence).await.map_err(|error| error.to_string())
     }
 
+    /// Writes the time interval anew and has Alertmanager read it.
+    async fn mute(&self, interval: &str, muting: Muting) -> Result<(), String> {
+        let server = self.alertmanager.as_ref().ok_or("the stack has no Alertmanager")?;
+        let path = self.alertmanager_file.as_ref().ok_or("Alertmanager runs without a configuration of ours")?;
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let text = mute::placed(path, &text, interval, muting).map_err(|error| error.to_string())?;
+        std::fs::write(path, text).map_err(|error| error.to_string())?;
+        server.reload().await.map_err(|error| error.to_string())
+    }
+
     async fn undo(&self, injected: &Injected) -> Result<(), String> {
         match &injected.fault {
             Fault::Process { action: ProcessAction::Pause, target } => {
-                self.running.resume(target).map_err(|error| error.to_string())
+                self.running.resume(target).await.map_err(|error| error.to_string())
             }
             Fault::Process { action: ProcessAction::Kill | ProcessAction::Stop, target } => {
                 self.running.start(target).await.map_err(|error| error.to_string())
@@ -233,9 +267,9 @@ impl Actuator {
                 Ok(())
             }
             Fault::Receiver { name, .. } => {
-                self.inbox.set_behaviour(name, Behaviour::Accept);
-                Ok(())
+                self.inbox.set_behaviour(name, Behaviour::Accept).await.map_err(|error| error.to_string())
             }
+            Fault::MuteTime { interval } => self.mute(interval, Muting::Off).await,
             Fault::Silence { .. } => match (&self.alertmanager, &injected.silence) {
                 (Some(server), Some(id)) => silence::expire(server, id).await.map_err(|error| error.to_string()),
                 _ => Ok(()),
@@ -243,78 +277,7 @@ impl Actuator {
         }
     }
 
-    async fn probe(&self, injected: &Injected) -> Probe {
-        match &injected.fault {
-            Fault::Process { action: ProcessAction::Restart, target } => self.probe_restart(injected, target),
-            Fault::Process { action, target } => {
-                let pid = self.running.identity(target).map(|identity| identity.pid);
-                let pid = if *action == ProcessAction::Pause { pid.or(injected.pid) } else { pid };
-                fault::process::probe(*action, pid, self.peer(target).as_deref()).await
-            }
-            Fault::Switch { target, name, parameters } => match self.switch(target, name, parameters) {
-                Ok(switch) => {
-                    switch::probe(&switch, injected.hits).await.unwrap_or_else(|error| Probe::Absent(chain(&error)))
-                }
-                Err(error) => Probe::Absent(error),
-            },
-            Fault::Load { name, factor } => self.probe_load(injected, name, *factor),
-            Fault::Receiver { name, .. } => {
-                let now = self.inbox.behaviour(name);
-                let text = format!("the inbox of {name} is set to {now:?}");
-                if matches!(now, Behaviour::Accept) { Probe::Absent(text) } else { Probe::Bites(text) }
-            }
-            Fault::Silence { .. } => self.probe_silence(injected).await,
-        }
-    }
-
-    fn probe_restart(&self, injected: &Injected, target: &str) -> Probe {
-        match self.running.identity(target) {
-            Some(identity) if injected.pid == Some(identity.pid) => Probe::Absent("the same process runs".to_owned()),
-            Some(identity) => Probe::Bites(format!("process {} took its place", identity.pid)),
-            None => Probe::Absent("no process runs".to_owned()),
-        }
-    }
-
-    /// A load fault bites when a whole second that began after the injection shows the rate; it is gone when the latest
-    /// second shows the usual rate again. Arrivals may be random, so half of the difference decides.
-    fn probe_load(&self, injected: &Injected, name: &str, factor: f64) -> Probe {
-        let (usual, latest) = self.flow.of(name);
-        let Some(second) = latest.filter(|second| second.second >= injected.injected) else {
-            return Probe::Absent("no whole second has passed yet".to_owned());
-        };
-        #[expect(clippy::cast_precision_loss, reason = "requests of one second")]
-        let seen = second.planned as f64;
-        let middle = usual * f64::midpoint(1.0, factor);
-        let text = format!("{seen} requests in the last second, usually {usual:.0}");
-        let bites = if factor < 1.0 { seen < middle } else { seen > middle };
-        if bites { Probe::Bites(text) } else { Probe::Absent(text) }
-    }
-
-    async fn probe_silence(&self, injected: &Injected) -> Probe {
-        let Some((server, id)) = self.alertmanager.as_ref().zip(injected.silence.as_ref()) else {
-            return Probe::Absent("there is no silence".to_owned());
-        };
-        match silence::list(server).await {
-            Ok(silences) => match silences.iter().find(|silence| silence.id == *id) {
-                Some(silence) if silence.state == silence::SilenceState::Active => {
-                    Probe::Bites(format!("Alertmanager has silence {id}"))
-                }
-                Some(silence) => Probe::Absent(format!("silence {id} is {:?}", silence.state).to_lowercase()),
-                None => Probe::Absent(format!("Alertmanager does not know silence {id}")),
-            },
-            Err(error) => Probe::Absent(error.to_string()),
-        }
-    }
-
-    /// The URL at which a peer sees whether a component lives: its first readiness condition by HTTP.
-    fn peer(&self, component: &str) -> Option<String> {
-        let allocation = self.running.allocation();
-        let conditions = &allocation.prepared().spec().components.get(component)?.ready;
-        let url = conditions.iter().find_map(|condition| condition.get_ref().http.as_ref())?;
-        allocation.render_for(component, url).ok()
-    }
-
-    fn switch(
+    pub(super) fn switch(
         &self,
         target: &str,
         name: &str,
@@ -360,26 +323,28 @@ fn restarted(fault: &Fault) -> &str {
 
 const fn behaviour(misbehaviour: Misbehaviour) -> Behaviour {
     match misbehaviour {
-        Misbehaviour::Refuse => Behaviour::Refuse(503),
-        Misbehaviour::Status(status) => Behaviour::Refuse(status),
-        Misbehaviour::Slow(delay) => Behaviour::Delay(delay),
+        Misbehaviour::Dead => Behaviour::Dead,
+        Misbehaviour::Answer { status, after, first } => Behaviour::Answer(Answer { status, after, messages: first }),
     }
 }
 
-fn matcher(text: &str) -> Result<silence::Matcher, String> {
-    use silence::MatchOperator as Op;
-    let operators = [("=~", Op::Matches), ("!~", Op::MatchesNot), ("!=", Op::NotEqual), ("=", Op::Equal)];
-    operators
-        .into_iter()
-        .find_map(|(sign, operator)| {
-            let (name, value) = text.split_once(sign)?;
-            let value = value.trim().trim_matches('"').to_owned();
-            Some(silence::Matcher { name: name.trim().to_owned(), operator, value })
-        })
-        .ok_or_else(|| format!("`{text}` is no matcher; write for example `severity=\"critical\"`"))
+/// The matchers of a text, read as Alertmanager reads them.
+fn matchers(text: &str) -> Result<Vec<silence::Matcher>, String> {
+    let read = |matcher: Matcher| silence::Matcher {
+        operator: match matcher.operator {
+            MatcherOperator::Equal => silence::MatchOperator::Equal,
+            MatcherOperator::NotEqual => silence::MatchOperator::NotEqual,
+            MatcherOperator::Matches => silence::MatchOperator::Matches,
+            MatcherOperator::MatchesNot => silence::MatchOperator::MatchesNot,
+        },
+        name: matcher.name,
+        value: matcher.value,
+    };
+    let parsed = Matcher::parse_list(text).map_err(|error| error.to_string())?;
+    Ok(parsed.into_iter().map(read).collect())
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

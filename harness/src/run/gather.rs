@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::about::About;
 use super::count::{self, Base};
 use super::record::Record;
+use super::windows::Times;
+use super::{exposed, panel, tally};
 use crate::clock::Stamp;
 use crate::expect::look::{Coverage, ScaledTime};
 use crate::expect::{
-    Expectation, Labels, Log, LogAnswer, Metric, Objective, Observer, Target, Window, agreement, alert, log, metric,
-    notification, objective, target, unexpected,
+    Counted, Expectation, Labels, Log, LogAnswer, Metric, Objective, Observer, Reading, Target, Window, agreement,
+    alert, heartbeat, log, metric, notification, objective, suppression, target, unexpected,
 };
 use crate::load;
 use crate::outcome::{Evidence, Outcome, Reason};
-use crate::plan::build::Step;
+use crate::plan::build::{During, Step};
 use crate::stack::spec::Signals;
+use crate::telemetry::grafana::Grafana;
 use crate::telemetry::loki::{self, Loki};
 use crate::telemetry::prometheus::{Prometheus, Series};
 use crate::telemetry::{Answer, Error};
@@ -26,6 +30,8 @@ pub struct Sources<'a> {
     pub prometheus: &'a Prometheus,
     /// Logs, where there is a log store.
     pub loki: Option<&'a Loki>,
+    /// Dashboards, where Grafana runs.
+    pub grafana: Option<&'a Grafana>,
     /// What was observed while the scenario ran.
     pub record: &'a Record,
     /// The loads' summaries by name.
@@ -38,8 +44,14 @@ pub struct Sources<'a> {
     pub scrape: Duration,
     /// For texts.
     pub time: ScaledTime,
+    /// What is known besides.
+    pub about: &'a About,
     /// The latest time that is completely scraped.
     pub settled: Stamp,
+    /// When phases and faults began and ended.
+    pub times: &'a Times,
+    /// When Prometheus itself was the target of a fault: what it then does not see is no hole.
+    pub blind: &'a [(Stamp, Stamp)],
 }
 
 /// Judges one expectation in its window.
@@ -54,7 +66,14 @@ pub async fn judge(step: &Step, window: Window, from: Sources<'_>) -> Outcome {
             let history = from.record.history(&spec.alert);
             notification::judge(spec, step.mode, window, &from.record.mail(), &history, time)
         }
+        Expectation::Heartbeat(spec) => judge_heartbeat(spec, window, from.record, from.times, time),
+        Expectation::Suppression(spec) => judge_suppression(spec, &step.during, window, from.record, from.times, time),
         Expectation::Load(spec) => judge_load(spec, window, from),
+        Expectation::Series(spec) => exposed::judge(spec, window, from).await,
+        Expectation::Dashboard(spec) => panel::judge(spec, step.mode, window, from).await,
+        Expectation::Managed(spec) => panel::judge_managed(spec, window, from).await,
+        Expectation::Agreement(spec) if spec.of == Counted::LogLines => tally::log_lines(spec, from).await,
+        Expectation::Agreement(spec) if spec.of == Counted::Latency => tally::latencies(spec, from).await,
         Expectation::Agreement(spec) => {
             let mut counts = BTreeMap::new();
             for observer in &spec.between {
@@ -67,11 +86,45 @@ pub async fn judge(step: &Step, window: Window, from: Sources<'_>) -> Outcome {
             }
             agreement::judge(spec, &counts)
         }
-        Expectation::NoOtherAlert(spec) => unexpected::judge_others(spec, window, &from.record.histories(), time),
+        Expectation::NoOtherAlert(spec) => {
+            unexpected::judge_others(spec, window, from.blind, &from.record.histories(), time)
+        }
         Expectation::Always(spec) => {
-            unexpected::judge_always(spec, window, from.record.histories().get(&spec.name), time)
+            unexpected::judge_always(spec, window, from.blind, from.record.histories().get(&spec.name), time)
         }
     }
+}
+
+/// Judges a heartbeat by what is known so far.
+#[must_use]
+pub fn judge_heartbeat(
+    spec: &heartbeat::Heartbeat,
+    window: Window,
+    record: &Record,
+    times: &Times,
+    time: ScaledTime,
+) -> Outcome {
+    let baseline = times.window(&During::Baseline, Duration::ZERO);
+    heartbeat::judge(spec, window, baseline, &record.mail(), &record.history(&spec.alert), time)
+}
+
+/// Judges a suppression by what is known so far.
+#[must_use]
+pub fn judge_suppression(
+    spec: &suppression::Suppression,
+    during: &During,
+    window: Window,
+    record: &Record,
+    times: &Times,
+    time: ScaledTime,
+) -> Outcome {
+    let alert = record.history(&spec.alert);
+    let by = match &spec.cause {
+        suppression::Cause::Inhibition { by } => record.history(by),
+        _ => alert.clone(),
+    };
+    let seen = suppression::Seen { mail: &record.mail(), alert: &alert, by: &by, released: times.reverting(during) };
+    suppression::judge(spec, window, seen, time)
 }
 
 /// A question that got no usable answer decides nothing; a query the server refuses is named as such.
@@ -94,6 +147,9 @@ fn partial<T>(answer: &Answer<T>) -> Option<Outcome> {
 }
 
 async fn judge_metric(spec: &Metric, step: &Step, window: Window, from: Sources<'_>) -> Outcome {
+    if spec.reading == Reading::Growth {
+        return judge_growth(spec, step, window, from).await;
+    }
     // Prometheus keeps milliseconds, so the grid must lie on them
     let start = millisecond(window.start);
     let answer = match from.prometheus.query_range(&spec.query, start, window.end, from.scrape).await {
@@ -109,6 +165,31 @@ async fn judge_metric(spec: &Metric, step: &Step, window: Window, from: Sources<
     };
     let points = points(answer.value, window, from.scrape);
     metric::judge(spec, step.mode, step.within, window, &points, &coverage, from.time)
+}
+
+/// Counts what a counter's series grew by in the window, from raw samples.
+async fn judge_growth(spec: &Metric, step: &Step, window: Window, from: Sources<'_>) -> Outcome {
+    let until = window.end.min(from.settled);
+    // far enough back to know what each series had before the window, and when its target was first scraped
+    let since = from.about.begun.min(window.start);
+    let read = async {
+        let series = count::raw_since(from.prometheus, &spec.query, since, until, from.scrape).await?;
+        Ok::<_, Error>((series, scrapes(from, window).await?, count::restarts(from).await?))
+    };
+    let (series, coverage, restarts) = match read.await {
+        Ok(read) => read,
+        Err(error) => return unanswered("Prometheus", &error),
+    };
+    let grown = series.iter().map(|one| {
+        let inside = restarts.iter().any(|it| it.after > window.start && it.before < window.end);
+        let falls = one.points.windows(2).any(|pair| pair[1].at > window.start && pair[1].value < pair[0].value);
+        metric::Growth {
+            labels: one.labels.clone(),
+            count: count::growth(one, window.start, &restarts),
+            end: if inside || falls { metric::End::AtLeast } else { metric::End::Exactly },
+        }
+    });
+    metric::judge_growth(spec, step.mode, window, &grown.collect::<Vec<_>>(), &coverage)
 }
 
 /// Turns series of points into one vector for each step, empty ones included.
@@ -133,7 +214,7 @@ const fn millisecond(at: Stamp) -> Stamp {
 }
 
 /// When the service's job was scraped, successfully or not.
-async fn scrapes(from: Sources<'_>, window: Window) -> Result<Coverage, Error> {
+pub(super) async fn scrapes(from: Sources<'_>, window: Window) -> Result<Coverage, Error> {
     let job = from.signals.target.as_ref().map(|target| format!("{{job={:?}}}", target.job)).unwrap_or_default();
     let ups = raw(from, &format!("up{job}"), window).await?;
     let at = ups.into_iter().flat_map(|series| series.points.into_iter().map(|point| point.at)).collect();

@@ -20,6 +20,7 @@ use crate::stack::local::{Build, Wanted};
 use crate::stack::process::{self, Identity};
 use crate::stack::reaper::Program;
 use crate::stack::session::Session;
+use crate::stack::spec::Role;
 
 /// How long components may take to end when they are asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -36,6 +37,8 @@ pub struct Held {
     pub addresses: BTreeMap<String, BTreeMap<String, String>>,
     /// The folder with configuration, logs and events.
     pub folder: PathBuf,
+    /// The stack file.
+    pub file: PathBuf,
 }
 
 /// Why a stack could not be held.
@@ -75,17 +78,23 @@ pub fn held(state: &Path) -> Option<Held> {
     process::alive(held.holder).then_some(held)
 }
 
-/// Brings a stack up, writes the state file, waits for `cancel`, and takes it down. Returns what could not be removed.
+/// Brings a stack up with some of its optional components, writes the state file, waits for `cancel`, and takes it down.
+/// Returns what could not be removed.
 ///
 /// # Errors
 /// When it does not come up; then nothing is left.
-pub async fn hold(stack: &Stack, suite: &Suite, cancel: CancellationToken) -> Result<Vec<String>, HoldError> {
+pub async fn hold(
+    stack: &Stack,
+    suite: &Suite,
+    with: &[String],
+    cancel: CancellationToken,
+) -> Result<Vec<String>, HoldError> {
     let run = suite::run_id();
     let folder = suite::make_folder(&suite.reports, &run)?;
     let sink = Sink::open(&folder, Clock::start(), None).map_err(SuiteError::from)?;
     let session =
         Arc::new(Session::open(&run, &suite.places, &Program::harness(&suite.binary)).map_err(SuiteError::from)?);
-    let outcome = keep(stack, suite, &session, &folder, &sink, &run, cancel).await;
+    let outcome = keep(stack, suite, with, &session, &folder, &sink, cancel).await;
     let left = match Arc::try_unwrap(session) {
         Ok(session) => tokio::task::spawn_blocking(|| session.close()).await.unwrap_or_default(),
         Err(_) => Vec::new(),
@@ -97,27 +106,31 @@ pub async fn hold(stack: &Stack, suite: &Suite, cancel: CancellationToken) -> Re
 async fn keep(
     stack: &Stack,
     suite: &Suite,
+    with: &[String],
     session: &Arc<Session>,
     folder: &Path,
     sink: &Sink,
-    run: &str,
     cancel: CancellationToken,
 ) -> Result<(), HoldError> {
     let (notices, heard) = suite::hear(sink);
     let wanted = Wanted {
-        required: std::collections::BTreeSet::new(),
+        required: with.iter().cloned().collect(),
         build: Build::Run,
         harness: suite.binary.clone(),
         places: suite.places.clone(),
     };
     let prepared = Arc::new(suite.provider.prepare(Arc::clone(&stack.spec), session, &wanted, &notices).await?);
     let place = Place { prepared, session: Arc::clone(session), notices, folder: folder.to_path_buf() };
-    let plan = Plan::without_scenario("stack", stack.spec.file.clone(), stack.scale.factor());
+    let mut plan = Plan::without_scenario("stack", stack.spec.file.clone(), stack.scale.factor());
+    plan.requires = with.to_vec();
     let broken = |broken| HoldError::Broken(Box::new(broken));
     let mut built = stage::build(&plan, &stack.config, &place, sink).await.map_err(broken)?;
     let lit = stage::light(&built.share(), &plan, sink).await;
-    if lit.is_ok() {
-        announce(&built, suite, folder, run)?;
+    if let Ok(lit) = &lit {
+        let sink = sink.of(&plan.name);
+        let prometheus = stack.spec.with_role(Role::Prometheus).map_or("", |(name, _)| name);
+        sink.tell(super::show::stack_ready(&plan.name, prometheus, lit, &sink.events(), sink.now()));
+        announce(&built, suite, stack, folder, session.run())?;
         let mut record = super::record::Record::default();
         loop {
             tokio::select! {
@@ -135,10 +148,12 @@ async fn keep(
     lit.map(drop).map_err(broken)
 }
 
-fn announce(built: &stage::Built, suite: &Suite, folder: &Path, run: &str) -> Result<(), HoldError> {
+fn announce(built: &stage::Built, suite: &Suite, stack: &Stack, folder: &Path, run: &str) -> Result<(), HoldError> {
     let allocation = built.running.allocation();
     let addresses = allocation.components().map(|name| (name.to_owned(), allocation.addresses(name))).collect();
-    let held = Held { run: run.to_owned(), holder: process::own(), addresses, folder: folder.to_path_buf() };
+    let file = std::path::absolute(&stack.spec.file).unwrap_or_else(|_| stack.spec.file.clone());
+    let (run, folder) = (run.to_owned(), folder.to_path_buf());
+    let held = Held { run, holder: process::own(), addresses, folder, file };
     let path = state_file(&suite.places.state);
     let text = serde_json::to_vec_pretty(&held).unwrap_or_default();
     std::fs::write(&path, text).map_err(|source| HoldError::State { path, source })

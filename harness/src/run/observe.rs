@@ -1,5 +1,6 @@
 //! Pollers: each asks one server again and again and sends what it said. They decide nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -7,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Stamp};
+use crate::inbox::Inbox;
 use crate::telemetry::Error;
 use crate::telemetry::alertmanager::{AlertFilter, Alertmanager, Deliveries, ReceivedAlert, deliveries};
 use crate::telemetry::prometheus::{Group, Prometheus};
@@ -27,6 +29,15 @@ pub enum Seen {
         asked: Stamp,
         /// The alerts.
         alerts: Vec<ReceivedAlert>,
+    },
+    /// Whether a receiver's inbox opened.
+    Knocked {
+        /// When it was knocked at.
+        asked: Stamp,
+        /// The receiver.
+        receiver: String,
+        /// Why it did not open.
+        opened: Result<(), String>,
     },
     /// Alertmanager's own counts.
     Deliveries(std::collections::BTreeMap<String, Deliveries>),
@@ -91,6 +102,31 @@ pub async fn holdings(
             && to.send(Seen::Deliveries(deliveries(&metrics))).is_err()
         {
             return;
+        }
+    }
+}
+
+/// Knocks at the inboxes of these receivers every `period` until cancelled.
+pub async fn inboxes(
+    inbox: Arc<Inbox>,
+    receivers: Vec<String>,
+    period: Duration,
+    clock: Clock,
+    to: UnboundedSender<Seen>,
+    stop: CancellationToken,
+) {
+    let mut ticks = ticks(period);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        for receiver in &receivers {
+            let asked = clock.now();
+            let opened = inbox.opens(receiver).await;
+            if to.send(Seen::Knocked { asked, receiver: receiver.clone(), opened }).is_err() {
+                return;
+            }
         }
     }
 }

@@ -2,24 +2,43 @@
 //! and the inbox through the drill's loop, read by the judges.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::clock::Stamp;
 use crate::event::{AlertState, EventKind, Notification, NotifiedAlert};
 use crate::expect::Labels;
 use crate::expect::alert::{Change, History, Instance, State};
 use crate::expect::look::Coverage;
-use crate::expect::notification::{Delivery, Mail, Sighting, Tells};
+use crate::expect::mail::{Delivery, Knocks, Mail, Refusal, Tells};
 use crate::inbox::{Message, Status};
 use crate::telemetry::alertmanager::{Deliveries, ReceivedAlert};
 use crate::telemetry::history::{self, AlertHistory, RuleKey};
 use crate::telemetry::prometheus::{Group, Health, OwnCounters, RuleKind, Series};
+use crate::telemetry::recording::{Evaluated, beginnings};
+
+/// When rules were evaluated.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluations {
+    /// Group by group.
+    pub groups: Vec<Evaluated>,
+    /// When Prometheus's process started, by its own account.
+    pub started: Option<Stamp>,
+    /// When it restarted.
+    pub restarts: BTreeSet<Stamp>,
+}
+
+use super::holding::Holdings;
 
 /// Everything observed so far.
 #[derive(Debug, Default)]
 pub struct Record {
     alerts: AlertHistory,
     deliveries: Vec<Delivery>,
-    sightings: Vec<Sighting>,
+    refusals: Vec<Refusal>,
+    holdings: Holdings,
+    knocks: BTreeMap<String, Knocks>,
+    knocking: Duration,
+    dropped: u64,
     failures: Vec<(String, String, u64)>,
     begun: Option<(Stamp, OwnCounters)>,
     started: Option<Stamp>,
@@ -48,18 +67,30 @@ impl Record {
         news
     }
 
-    /// Takes in a poll of Alertmanager's alerts; only changes are kept.
+    /// Takes in a poll of Alertmanager's alerts; the polls may come in any order.
     pub fn held(&mut self, alerts: &[ReceivedAlert], at: Stamp) {
-        for alert in alerts {
-            let named = |kind: &str, ids: &[String]| ids.iter().map(|id| format!("{kind} {id}")).collect::<Vec<_>>();
-            let mut held_by = named("silence", &alert.silenced_by);
-            held_by.extend(named("inhibition by alert", &alert.inhibited_by));
-            let sighting = Sighting { at, labels: alert.labels.clone(), held_by, receivers: alert.receivers.clone() };
-            let last = self.sightings.iter().rev().find(|known| known.labels == sighting.labels);
-            let known =
-                last.is_some_and(|last| last.held_by == sighting.held_by && last.receivers == sighting.receivers);
-            if !known {
-                self.sightings.push(sighting);
+        self.holdings.polled(alerts, at);
+    }
+
+    /// States how often Alertmanager and the inboxes are asked, so that a hole can be told from a pause.
+    pub fn rhythm(&mut self, holdings: Duration, knocks: Duration) {
+        self.holdings.every(holdings);
+        self.knocking = knocks;
+    }
+
+    /// Takes in whether a receiver's inbox opened.
+    pub fn knocked(&mut self, receiver: &str, opened: Result<(), String>, at: Stamp) {
+        let interval = self.knocking;
+        let knocks = self.knocks.entry(receiver.to_owned()).or_default();
+        match opened {
+            Ok(()) => {
+                let mut stamps = std::mem::take(&mut knocks.opened.at);
+                stamps.push(at);
+                knocks.opened = Coverage::new(interval, stamps);
+            }
+            Err(why) => {
+                knocks.failed.push((at, why));
+                knocks.failed.sort();
             }
         }
     }
@@ -79,6 +110,8 @@ impl Record {
             return;
         };
         let (begun, before) = (*begun, before.clone());
+        let dropped = |counters: &OwnCounters| counters.notifications_dropped.unwrap_or_default();
+        self.dropped = whole((dropped(&counters) - dropped(&before)).max(0.0));
         for (key, _) in self.alerts.rules() {
             let group = format!("{};{}", key.file, key.group);
             let interval = self.alerts.interval(key).unwrap_or_default().as_secs_f64();
@@ -123,7 +156,11 @@ impl Record {
         if (200..300).contains(&message.answered) {
             let deliveries = self.deliveries_of(message);
             self.deliveries.extend(deliveries);
-            self.deliveries.sort_by_key(|delivery| delivery.received);
+            self.deliveries.sort_by(|a, b| order(a).cmp(&order(b)));
+        } else {
+            let Message { receiver, received, answered, .. } = message;
+            self.refusals.push(Refusal { receiver: receiver.clone(), received: *received, answered: *answered });
+            self.refusals.sort_by(|a, b| (a.received, &a.receiver).cmp(&(b.received, &b.receiver)));
         }
         EventKind::NotificationReceived(Notification {
             receiver: message.receiver.clone(),
@@ -157,6 +194,7 @@ impl Record {
         let delivery = |status, labels, annotations, starts_at| Delivery {
             receiver: message.receiver.clone(),
             kind: message.kind.name().to_owned(),
+            group: message.group_key.clone(),
             received: message.received,
             tells: if status == Status::Resolved { Tells::Resolved } else { Tells::Firing },
             labels,
@@ -235,6 +273,34 @@ impl Record {
         Coverage { restarts: seen.into_iter().chain(self.restarts.iter().copied()).collect(), ..coverage }
     }
 
+    /// When each rule group was evaluated, as far as it was seen or Prometheus states that it missed nothing.
+    #[must_use]
+    pub fn evaluated(&self) -> Evaluations {
+        let mut groups = Vec::new();
+        let mut restarts = self.restarts.clone();
+        for key in self.alerts.rules().map(|(key, _)| key).filter(|key| key.index == 0) {
+            let coverage = self.coverage(&[key]);
+            restarts.extend(coverage.restarts.iter().copied());
+            let (Some(first), Some(last)) = (coverage.at.first(), coverage.at.last()) else { continue };
+            let micros = i64::try_from(coverage.interval.as_micros()).unwrap_or(i64::MAX).max(1);
+            let seen = self.alerts.evaluations(key, EVER.0, EVER.1);
+            let began: Vec<i64> = seen.iter().map(|(at, _)| at.0).collect();
+            let (phase, late) = beginnings(&began, micros);
+            let holes = coverage.at.windows(2).filter(|pair| pair[1].since(pair[0]) > coverage.interval * 3 / 2);
+            groups.push(Evaluated {
+                file: key.file.clone(),
+                group: key.group.clone(),
+                interval: micros / 1000,
+                first: first.0,
+                last: last.0,
+                phase,
+                late,
+                holes: holes.map(|pair| (pair[0].0, pair[1].0)).collect(),
+            });
+        }
+        Evaluations { groups, started: self.started, restarts }
+    }
+
     /// The histories of all alerting rules, by name.
     #[must_use]
     pub fn histories(&self) -> BTreeMap<String, History> {
@@ -244,8 +310,22 @@ impl Record {
     /// Everything seen on the way to the receivers.
     #[must_use]
     pub fn mail(&self) -> Mail {
-        Mail { deliveries: self.deliveries.clone(), sightings: self.sightings.clone(), failures: self.failures.clone() }
+        Mail {
+            deliveries: self.deliveries.clone(),
+            refusals: self.refusals.clone(),
+            sightings: self.holdings.sightings(),
+            polls: self.holdings.coverage(),
+            inboxes: self.knocks.clone(),
+            failures: self.failures.clone(),
+            dropped: self.dropped,
+        }
     }
+}
+
+/// What deliveries are sorted by, so that the order in which they were taken in does not show.
+fn order(delivery: &Delivery) -> (Stamp, &str, &str, &Labels, Tells) {
+    let Delivery { received, receiver, group, labels, tells, .. } = delivery;
+    (*received, receiver, group, labels, *tells)
 }
 
 const EVER: (Stamp, Stamp) = (Stamp(0), Stamp(i64::MAX));
@@ -277,3 +357,7 @@ fn alert_changed(change: history::AlertChange) -> EventKind {
         value: change.value,
     }
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -1,8 +1,10 @@
 //! Plans and measurements as events show them. Pure.
 
-use crate::event::{EventKind, ExpectationPlan, FaultPlan, LoadSample, LoadTotals, ScenarioPlan};
+use super::stage::Lit;
+use crate::clock::Stamp;
+use crate::event::{Event, EventKind, ExpectationPlan, FaultPlan, LoadSample, LoadTotals, ScenarioPlan};
 use crate::load::{Model, Second, Summary};
-use crate::plan::build::{During, LoadPlan, Plan};
+use crate::plan::build::{During, LoadPlan, Plan, Purpose};
 
 /// A plan as reports show it.
 #[must_use]
@@ -10,7 +12,10 @@ pub fn scenario(plan: &Plan) -> ScenarioPlan {
     let faults = plan.schedule.faults.iter().zip(&plan.faults);
     ScenarioPlan {
         name: plan.name.clone(),
-        summary: plan.summary.clone(),
+        summary: match plan.purpose {
+            Purpose::Drill => plan.summary.clone(),
+            Purpose::Control => format!("Control, nothing is injected. The drill: {}", plan.summary),
+        },
         tags: plan.tags.clone(),
         file: plan.file.clone(),
         time_scale: plan.scale,
@@ -19,7 +24,10 @@ pub fn scenario(plan: &Plan) -> ScenarioPlan {
         faults: faults
             .map(|(step, fault)| FaultPlan {
                 id: step.id.clone(),
-                title: fault.title(),
+                title: match plan.purpose {
+                    Purpose::Drill => fault.title(),
+                    Purpose::Control => format!("left out: {}", fault.title()),
+                },
                 at: step.at,
                 lasts: step.lasts,
             })
@@ -116,4 +124,27 @@ pub fn totals(load: &str, summary: &Summary) -> EventKind {
         latency_us,
         saturation: summary.saturation.as_ref().map(ToString::to_string),
     })
+}
+
+/// What a scenario's stack took to be ready, from the stamps in its own events.
+#[must_use]
+pub fn stack_ready(scenario: &str, prometheus: &str, lit: &Lit, events: &[Event], now: Stamp) -> EventKind {
+    let own = || events.iter().filter(|event| event.scenario.as_deref() == Some(scenario));
+    let begun = own().next().map_or(now, |event| event.at);
+    let started = own().find_map(|event| match &event.what {
+        EventKind::ComponentStarted { component, .. } if component == prometheus => Some(event.at),
+        _ => None,
+    });
+    let boots = own().filter_map(|event| match &event.what {
+        EventKind::ComponentReady { component, took } => Some((component.clone(), *took)),
+        _ => None,
+    });
+    let (slowest, slowest_boot) = boots.max_by_key(|(_, took)| *took).unzip();
+    EventKind::StackReady {
+        took: now.since(begun),
+        gates_open: Some(lit.open.since(begun)),
+        prometheus_first_up: started.zip(lit.first_up).map(|(started, up)| up.since(started)),
+        slowest,
+        slowest_boot,
+    }
 }

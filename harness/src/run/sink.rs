@@ -65,7 +65,8 @@ impl Sink {
             Ok(event) => event,
             Err(error) => {
                 let text = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
-                shared.broken.get_or_insert(format!("failed to {error}{text}"));
+                let code = if error.is_full() { "DISK_FULL: " } else { "" };
+                shared.broken.get_or_insert(format!("{code}failed to {error}{text}"));
                 let seq = u64::try_from(shared.events.len()).unwrap_or(u64::MAX);
                 Event { seq, at, scenario: self.scenario.clone(), what }
             }
@@ -82,6 +83,15 @@ impl Sink {
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.lock().events.clone()
+    }
+
+    /// Everything so far, and what is about to be told.
+    #[must_use]
+    pub fn with(&self, what: EventKind) -> Vec<Event> {
+        let mut events = self.events();
+        let seq = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        events.push(Event { seq, at: self.clock.now(), scenario: self.scenario.clone(), what });
+        events
     }
 
     /// Why the log is incomplete, if it is (a full disk, most likely).

@@ -1,6 +1,6 @@
 //! Sets the stage for one scenario: ports, inboxes, the rewritten configuration, the components, the gates, the seed data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,26 +8,30 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::beside::{absent, addresses, collector, exporter};
+use super::clients::{Clients, clients};
 use super::gate::{Alerting, Gate};
 use super::seed;
 use super::sink::Sink;
+use crate::breakpoint;
 use crate::clock::Stamp;
 use crate::event::EventKind;
 use crate::expect::Expectation;
+use crate::fault::Fault;
 use crate::inbox::{Inbox, Kind, Message};
 use crate::load;
 use crate::outcome::Reason;
 use crate::plan::build::Plan;
-use crate::plan::scale::render::{Addresses, Receivers, RenderRequest, Rendered, Shape, Slot, render};
+use crate::plan::scale::render::mute::Muting;
+use crate::plan::scale::render::{Addresses, Receivers, RenderError, RenderRequest, Rendered, Shape, Slot, render};
 use crate::plan::scale::{ConfigSet, Scale, flag};
-use crate::stack::local::{Allocation, Prepared, Reader, Running, StartError};
+use crate::stack::collector::Collector;
+use crate::stack::exporter::{Exporter, Serving};
+use crate::stack::local::{Allocation, Prepared, Running, StartError};
 use crate::stack::notice::Notices;
 use crate::stack::select::{Extent, Unavailable};
 use crate::stack::session::Session;
 use crate::stack::spec::{Role, Spec};
-use crate::telemetry::alertmanager::Alertmanager;
-use crate::telemetry::http::Settings;
-use crate::telemetry::loki::Loki;
 use crate::telemetry::prometheus::Prometheus;
 
 /// Why a stage could not be set.
@@ -87,21 +91,16 @@ pub struct Built {
     pub mail: UnboundedReceiver<Message>,
     /// The configuration as it runs.
     pub rendered: Rendered,
+    /// Alertmanager's configuration among it.
+    pub alertmanager_file: Option<PathBuf>,
     /// Clients.
     pub clients: Clients,
     /// Where the load goes.
     pub target: load::Target,
-}
-
-/// The watchers' clients.
-#[derive(Clone)]
-pub struct Clients {
-    /// Metrics and rules.
-    pub prometheus: Prometheus,
-    /// Notifications, where the stack has an Alertmanager.
-    pub alertmanager: Option<Alertmanager>,
-    /// Logs, where it has a log store.
-    pub loki: Option<Loki>,
+    /// What the components use, for Prometheus; ends with the stage.
+    _usage: Option<Serving>,
+    /// What only writes its log lines is collected from; ends with the stage.
+    pub collector: Option<Collector>,
 }
 
 /// Chooses components, takes ports, opens inboxes and writes the configuration.
@@ -115,10 +114,10 @@ pub async fn build(plan: &Plan, config: &ConfigSet, place: &Place, sink: &Sink) 
     let mut allocation = Allocation::create(&place.session, Arc::clone(&place.prepared), selection, &plan.name)
         .await
         .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
-    let (inbox, mail) = Inbox::start(sink.clock(), IpAddr::V4(allocation.harness_address()))
-        .await
-        .map_err(|error| Broken::new(Reason::Provider, format!("failed to {error}")))?;
-    let rendered = rewrite(plan, config, &allocation, &inbox)?;
+    breakpoint::reached("allocated");
+    let (inbox, mail) = Inbox::start(sink.clock(), IpAddr::V4(allocation.harness_address()));
+    let exporter = exporter(&allocation).await?;
+    let rendered = rewrite(plan, config, &allocation, &inbox, exporter.as_ref())?;
     write(&rendered, plan, place, &mut allocation, spec)?;
     tell(&rendered, plan, sink);
     let clients = clients(spec, &allocation)?;
@@ -132,7 +131,20 @@ pub async fn build(plan: &Plan, config: &ConfigSet, place: &Place, sink: &Sink) 
         .map_err(|error| Broken::new(Reason::Provider, format!("failed to make {}: {error}", logs.display())))?;
     let notices = place.notices.of_scenario(&plan.name);
     let running = Arc::new(Running::new(allocation, Arc::clone(&place.session), &logs, notices));
-    Ok(Built { running, inbox: Arc::new(inbox), mail, rendered, clients, target })
+    let usage = exporter.map(|exporter| exporter.serve(Arc::clone(&running)));
+    let alertmanager_file = rendered.alertmanager.as_ref().map(|path| config_folder(plan, place).join(path));
+    let collector = collector(&running)?;
+    Ok(Built {
+        running,
+        inbox: Arc::new(inbox),
+        mail,
+        rendered,
+        alertmanager_file,
+        clients,
+        target,
+        _usage: usage,
+        collector,
+    })
 }
 
 impl Built {
@@ -154,11 +166,20 @@ pub struct Unlit {
     prometheus: Prometheus,
 }
 
-/// Starts the components, plants the seed data and waits for the gates. Returns when the first target was up.
+/// What is known of a stage that is lit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lit {
+    /// When the first target was seen up.
+    pub first_up: Option<Stamp>,
+    /// When the gates were open.
+    pub open: Stamp,
+}
+
+/// Starts the components, plants the seed data and waits for the gates.
 ///
 /// # Errors
 /// The component or the gate that failed.
-pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Option<Stamp>, Broken> {
+pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Lit, Broken> {
     built.running.start_all().await.map_err(|error| Broken::start(&error))?;
     let allocation = built.running.allocation();
     let spec = allocation.prepared().spec();
@@ -172,9 +193,13 @@ pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Option<Sta
         Ok(sink.now())
     };
     let gate = gate(plan, &built.config, spec);
-    let (planted, first) = tokio::try_join!(plant, gate.pass(&built.prometheus, sink.clock()))?;
+    let open = async {
+        let first_up = gate.pass(&built.prometheus, sink.clock()).await?;
+        Ok(Lit { first_up, open: sink.now() })
+    };
+    let (planted, lit) = tokio::try_join!(plant, open)?;
     gate.scraped_since(&built.prometheus, planted).await?;
-    Ok(first)
+    Ok(lit)
 }
 
 fn unavailable(error: &Unavailable, required: &BTreeSet<String>) -> Broken {
@@ -186,11 +211,13 @@ fn gate(plan: &Plan, config: &ConfigSet, spec: &Spec) -> Gate {
     let alerts = plan
         .expectations
         .iter()
-        .filter_map(|step| match &step.what {
-            Expectation::Alert(alert) => Some(alert.name.clone()),
-            Expectation::Notification(notification) => Some(notification.alert.clone()),
-            Expectation::Always(always) => Some(always.name.clone()),
-            _ => None,
+        .flat_map(|step| match &step.what {
+            Expectation::Alert(alert) => vec![alert.name.clone()],
+            Expectation::Notification(notification) => vec![notification.alert.clone()],
+            Expectation::Heartbeat(heartbeat) => vec![heartbeat.alert.clone()],
+            Expectation::Suppression(suppression) => suppression.alerts(),
+            Expectation::Always(always) => vec![always.name.clone()],
+            _ => Vec::new(),
         })
         .collect();
     let prometheus = &config.prometheus;
@@ -214,9 +241,18 @@ pub fn scrape_of(config: &ConfigSet, spec: &Spec) -> Duration {
     own.unwrap_or(prometheus.scrape_interval)
 }
 
-fn rewrite(plan: &Plan, config: &ConfigSet, allocation: &Allocation, inbox: &Inbox) -> Result<Rendered, Broken> {
+fn rewrite(
+    plan: &Plan,
+    config: &ConfigSet,
+    allocation: &Allocation,
+    inbox: &Inbox,
+    exporter: Option<&Exporter>,
+) -> Result<Rendered, Broken> {
     let scale = Scale::new(plan.scale).map_err(|error| Broken::new(Reason::InvalidScenario, error.to_string()))?;
-    let addresses = addresses(allocation);
+    let mut addresses = addresses(allocation);
+    let usage = allocation.prepared().spec().usage.as_ref().zip(exporter);
+    addresses.extend(usage.map(|(usage, exporter)| (usage.target.get_ref().clone(), exporter.address().to_string())));
+    let absent = absent(allocation);
     let shapes =
         BTreeSet::from([Shape::Webhook, Shape::Slack, Shape::PagerDuty, Shape::Email, Shape::Opsgenie, Shape::Teams]);
     let failed = std::cell::RefCell::new(None);
@@ -229,11 +265,17 @@ fn rewrite(plan: &Plan, config: &ConfigSet, allocation: &Allocation, inbox: &Inb
     };
     let request = RenderRequest {
         scale,
-        addresses: Addresses::Mapped(&addresses),
+        addresses: Addresses::Mapped(&addresses, &absent),
         receivers: Receivers::Redirected { shapes: &shapes, inbox: &url },
     };
-    let rendered =
-        render(config, &request).map_err(|error| Broken::new(Reason::InvalidScenario, format!("failed to {error}")))?;
+    let refused = |error: RenderError| Broken::new(Reason::InvalidScenario, format!("failed to {error}"));
+    let mut rendered = render(config, &request).map_err(refused)?;
+    for fault in &plan.faults {
+        // outside of its window the interval is elsewhere, so that the time of day decides nothing
+        if let Fault::MuteTime { interval } = fault {
+            rendered = rendered.with_muting(config, interval, Muting::Off).map_err(refused)?;
+        }
+    }
     match failed.into_inner() {
         Some(error) => Err(Broken::new(Reason::Provider, format!("failed to {error}"))),
         None => Ok(rendered),
@@ -258,23 +300,6 @@ fn inbox_of(slot: &Slot) -> (Kind, usize) {
     (kind, slot.index + 1000 * place)
 }
 
-/// Every component's ports as the configuration may write them, by name and by number, and where Prometheus finds them.
-fn addresses(allocation: &Allocation) -> BTreeMap<String, String> {
-    let spec = allocation.prepared().spec();
-    let reader = spec.with_role(Role::Prometheus).map_or(Reader::Harness, |(name, _)| Reader::Component(name));
-    let mut map = BTreeMap::new();
-    for component in allocation.components() {
-        let Some(ports) = spec.components.get(component).map(|it| &it.ports) else { continue };
-        for (name, number) in ports {
-            if let Some(address) = allocation.address_for(reader, component, name) {
-                map.insert(format!("{component}:{name}"), address.to_string());
-                map.insert(format!("{component}:{number}"), address.to_string());
-            }
-        }
-    }
-    map
-}
-
 fn write(
     rendered: &Rendered,
     plan: &Plan,
@@ -282,11 +307,16 @@ fn write(
     allocation: &mut Allocation,
     spec: &Spec,
 ) -> Result<(), Broken> {
-    let folder = place.folder.join("config").join(&plan.name);
+    // What runs may hold what must not be shared; the copy that stays with the report does not.
+    let folder = config_folder(plan, place);
+    let kept = place.folder.join("config").join(&plan.name);
     for file in &rendered.files {
-        let path = folder.join(&file.relative);
-        put(&path, &file.text)
-            .map_err(|error| Broken::new(Reason::Provider, format!("failed to write {}: {error}", path.display())))?;
+        for (folder, text) in [(&folder, &file.text), (&kept, &file.shareable())] {
+            let path = folder.join(&file.relative);
+            put(&path, text).map_err(|error| {
+                Broken::new(Reason::Provider, format!("failed to write {}: {error}", path.display()))
+            })?;
+        }
     }
     let scale = Scale::new(plan.scale).map_err(|error| Broken::new(Reason::InvalidScenario, error.to_string()))?;
     if let Some((name, _)) = spec.with_role(Role::Prometheus) {
@@ -306,6 +336,11 @@ fn write(
         }
     }
     Ok(())
+}
+
+/// Where the configuration lies that runs.
+fn config_folder(plan: &Plan, place: &Place) -> PathBuf {
+    place.session.folder().join(&plan.name).join(".config")
 }
 
 fn put(path: &Path, text: &str) -> std::io::Result<()> {
@@ -328,24 +363,4 @@ fn tell(rendered: &Rendered, plan: &Plan, sink: &Sink) {
     for caveat in &rendered.caveats {
         sink.tell(EventKind::CaveatNoted { message: caveat.to_string() });
     }
-}
-
-fn clients(spec: &Spec, allocation: &Allocation) -> Result<Clients, Broken> {
-    let base = |role| {
-        let (name, _) = spec.with_role(role)?;
-        allocation.address(name, "http").map(|address| format!("http://{address}"))
-    };
-    let settings = || Settings { deadline: Duration::from_secs(3), ..Settings::default() };
-    let failed = |error: crate::telemetry::Error| Broken::new(Reason::Provider, format!("failed to {error}"));
-    let prometheus = base(Role::Prometheus).ok_or_else(|| {
-        Broken::new(
-            Reason::InvalidScenario,
-            "the stack file has no component with `role = \"prometheus\"` and a port `http`",
-        )
-    })?;
-    let prometheus = Prometheus::new(&prometheus, settings()).map_err(failed)?;
-    let alertmanager =
-        base(Role::Alertmanager).map(|base| Alertmanager::new(&base, settings())).transpose().map_err(failed)?;
-    let loki = base(Role::Loki).map(|base| Loki::new(&base, settings())).transpose().map_err(failed)?;
-    Ok(Clients { prometheus, alertmanager, loki })
 }

@@ -16,12 +16,12 @@ use super::drill::{self, Drill};
 use super::sink::Sink;
 use super::stage::Place;
 use crate::clock::{self, Clock};
-use crate::event::{Event, EventKind, Verdict};
+use crate::event::{Change, ComponentSample, Event, EventKind, Verdict};
 use crate::exit_code;
 use crate::outcome::Reason;
 use crate::plan::study::Studied;
 use crate::stack::local::{Build, PrepareError, Prepared, Wanted};
-use crate::stack::notice::{Fact, Notice, Notices};
+use crate::stack::notice::{self, Fact, Notice, Notices};
 use crate::stack::place::Places;
 use crate::stack::provider::Provider;
 use crate::stack::reaper::Program;
@@ -35,6 +35,8 @@ pub struct Suite {
     pub scenarios: Vec<Studied>,
     /// What runs the components.
     pub provider: Provider,
+    /// Why that, in words.
+    pub because: String,
     /// How many at the same time.
     pub jobs: usize,
     /// Where `reports/<run-id>` is made.
@@ -43,7 +45,12 @@ pub struct Suite {
     pub places: Places,
     /// The harness's own binary.
     pub binary: PathBuf,
+    /// Writes the reports into the run's folder.
+    pub publish: Publish,
 }
+
+/// Writes reports of the events into a folder.
+pub type Publish = Box<dyn Fn(&Path, &[Event]) -> io::Result<()> + Send + Sync>;
 
 /// How it ended.
 pub struct Ended {
@@ -93,7 +100,7 @@ impl Suite {
         let session = Arc::new(Session::open(&run, &self.places, &Program::harness(&self.binary))?);
         self.tell_begin(&sink, &run, &swept);
         let verdicts = self.drills(&sink, &session, &folder, &cancel).await;
-        finish(&sink, session, verdicts, folder).await
+        Ok(finish(&sink, session, verdicts, folder, &self.publish).await)
     }
 
     fn tell_begin(&self, sink: &Sink, run: &str, swept: &Swept) {
@@ -102,6 +109,7 @@ impl Suite {
             harness: env!("CARGO_PKG_VERSION").to_owned(),
             time_scale: self.scenarios.first().map_or(1.0, |first| first.plan.scale),
             provider: self.provider.name().to_owned(),
+            provider_because: self.because.clone(),
             machine: machine(),
             scenarios: self.scenarios.iter().map(|it| it.plan.name.clone()).collect(),
         });
@@ -223,7 +231,8 @@ async fn finish(
     session: Arc<Session>,
     mut verdicts: Vec<Verdict>,
     folder: PathBuf,
-) -> Result<Ended, SuiteError> {
+    publish: &Publish,
+) -> Ended {
     let left = match Arc::try_unwrap(session) {
         Ok(session) => tokio::task::spawn_blocking(|| session.close()).await.unwrap_or_default(),
         Err(_) => Vec::new(),
@@ -236,10 +245,18 @@ async fn finish(
         sink.tell(EventKind::Warned { message });
         verdicts.push(Verdict::Environment);
     }
-    let exit_code = exit_code::of_suite(&verdicts);
-    sink.tell(EventKind::RunFinished { exit_code });
+    // the last event comes after the reports: who is killed while writing them leaves a log without an end, which is no pass
+    let mut finished = EventKind::RunFinished { exit_code: exit_code::of_suite(&verdicts) };
+    if let Err(error) = publish(&folder, &sink.with(finished.clone())) {
+        let code = if error.kind() == io::ErrorKind::StorageFull { "DISK_FULL: " } else { "" };
+        let message = format!("{code}failed to write the report into {}: {error}", folder.display());
+        sink.tell(EventKind::Warned { message });
+        verdicts.push(Verdict::Environment);
+        finished = EventKind::RunFinished { exit_code: exit_code::of_suite(&verdicts) };
+    }
+    sink.tell(finished);
     sink.unwatch();
-    Ok(Ended { exit_code, folder, events: sink.events() })
+    Ended { exit_code: exit_code::of_suite(&verdicts), folder, events: sink.events() }
 }
 
 async fn sweep_first(places: &Places) -> Swept {
@@ -269,14 +286,43 @@ fn event_of(fact: Fact) -> EventKind {
             let size = bytes.map_or_else(String::new, |bytes| format!(" ({:.1} MB)", bytes_as_mb(bytes)));
             noted(format!("fetching {what} from {from}{size}"))
         }
+        Fact::Pulling { what, done, total } => {
+            noted(format!("pulling {what}: {:.1} of {:.1} MB", bytes_as_mb(done), bytes_as_mb(total)))
+        }
         Fact::Fetched { what, took } => noted(format!("fetched {what} in {:.1} s", took.as_secs_f64())),
         Fact::Started { component, version, source, addresses } => {
             EventKind::ComponentStarted { component, version, source, addresses }
         }
         Fact::Ready { component, took } => EventKind::ComponentReady { component, took },
         Fact::Exited { component, status, last_lines } => EventKind::ComponentExited { component, status, last_lines },
+        Fact::Changed { component, change, detail } => {
+            EventKind::ComponentChanged { component, change: change_of(change), detail }
+        }
+        Fact::Sampled { components } => EventKind::ComponentsSampled {
+            components: components.into_iter().map(|(name, sample)| (name, sample_of(sample))).collect(),
+        },
         Fact::Warned { message } => EventKind::Warned { message },
     }
+}
+
+const fn change_of(change: notice::Change) -> Change {
+    match change {
+        notice::Change::Created => Change::Created,
+        notice::Change::Started => Change::Started,
+        notice::Change::Paused => Change::Paused,
+        notice::Change::Resumed => Change::Resumed,
+        notice::Change::OutOfMemory => Change::OutOfMemory,
+        notice::Change::Signalled => Change::Signalled,
+        notice::Change::Ended => Change::Ended,
+        notice::Change::Restarted => Change::Restarted,
+        notice::Change::Removed => Change::Removed,
+    }
+}
+
+/// To the thousandth of a core: the log has one a second.
+fn sample_of(sample: notice::Sample) -> ComponentSample {
+    let notice::Sample { cpu, memory, processes } = sample;
+    ComponentSample { cpu: (cpu * 1e3).round() / 1e3, memory, processes }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a size shown to people")]

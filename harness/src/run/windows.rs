@@ -71,6 +71,26 @@ impl Times {
         }
     }
 
+    /// When the first of a window's faults began to be undone.
+    #[must_use]
+    pub fn reverting(&self, during: &During) -> Option<Stamp> {
+        match during {
+            During::All(ids) | During::Any(ids) => ids.iter().filter_map(|id| self.faults.get(id)?.reverting).min(),
+            During::Baseline | During::Recovery | During::Run => None,
+        }
+    }
+
+    /// When each of these faults was on, and so long after its end.
+    #[must_use]
+    pub fn spans(&self, ids: &[&str], afterwards: Duration) -> Vec<(Stamp, Stamp)> {
+        let of = |id: &&str| {
+            let times = self.faults.get(*id)?;
+            let end = times.gone.or(times.reverting).map_or(Stamp(i64::MAX), |end| end + afterwards);
+            Some((times.injecting?, end))
+        };
+        ids.iter().filter_map(of).collect()
+    }
+
     fn fault_windows(&self, ids: &[String], echo: Duration) -> Option<Vec<Window>> {
         ids.iter()
             .map(|id| {

@@ -62,6 +62,8 @@ codes! {
     WithinTooLong = "within-too-long": "More time than the window has.",
     PromiseTooTight = "promise-too-tight": "A promise tighter than the ceiling computed from the configuration; it would flake.",
     NoIntent = "no-intent": "An alert expectation that does not say when the alert must fire.",
+    TooClose = "too-close": "A fault drives a signal to within a tenth of the alert's threshold, where the phase of the scrapes decides.",
+    EventBudget = "event-budget": "Too few events are expected in the window an alert reads, so that chance decides.",
     OverlappingFaults = "overlapping-faults": "Two faults change the same thing at the same time, so undoing one undoes the other.",
     TimelineTooLong = "timeline-too-long": "The scenario lasts longer than a week of production time.",
     UnknownComponent = "unknown-component": "A component that `stack.toml` does not describe.",
@@ -79,6 +81,7 @@ codes! {
     Contradiction = "contradiction": "Two settings that exclude each other.",
     Ineffective = "ineffective": "A setting that changes nothing.",
     Unsupported = "unsupported": "Part of the language that is read and cannot be run or judged yet.",
+    Route = "route": "A case of a routes file that the routing tree does not hold to: somebody else is told, or nobody.",
     Stack = "stack": "The stack or a file it names does not hold water.",
 }
 
@@ -244,6 +247,21 @@ impl Diagnostic {
     #[must_use]
     pub fn of_file(code: Code, file: &str, message: impl Into<String>) -> Self {
         Finding::error(code, 0..0, message).locate(file, "")
+    }
+
+    /// An error of which only the line and the column are known.
+    #[must_use]
+    pub fn at(code: Code, location: Location, message: impl Into<String>, help: Option<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            end: location.clone(),
+            location,
+            labels: Vec::new(),
+            help,
+            span: 0..0,
+        }
     }
 
     /// The first line of every rendering: `file:line:column: error[code]: message`.

@@ -6,7 +6,9 @@
 mod expectation;
 mod fault;
 mod load;
+mod message;
 mod query;
+mod signal;
 mod window;
 
 use std::collections::BTreeMap;

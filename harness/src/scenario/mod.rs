@@ -32,6 +32,7 @@ pub use lint::{deny_warnings, lint, lint_suite};
 pub use model::Scenario;
 pub use schema::schema;
 pub use spanned::Spanned;
+pub use suggest::help as suggest;
 pub use surroundings::Surroundings;
 pub use template::template;
 

@@ -8,6 +8,7 @@ mod fault;
 mod generator;
 mod inject;
 mod load;
+mod signal;
 mod that;
 
 pub use expectation::{Expectation, FIXED_WINDOWS, Mode, That, Window};
@@ -15,14 +16,14 @@ pub use fault::{Fault, Injection, NetworkPlace, SwitchCall};
 pub use generator::{Draw, Generator, Population};
 pub use inject::{
     Bandwidth, ConfigChange, Cpu, Damage, DiskFull, Dns, Errors, FdLimit, HttpFault, Latency, LeakConnections,
-    LeakMemory, Link, LoadChange, LogFlood, Memory, Process, Reset, RollingRestart, Scale, SilencePlaced, Slow,
-    SlowMetrics, StopMetrics, Switch,
+    LeakMemory, Link, LoadChange, LogFlood, Memory, MuteTimePlaced, Process, Reset, RollingRestart, Scale,
+    SilencePlaced, Slow, SlowMetrics, StopMetrics, Switch,
 };
-pub use load::{Arrivals, Closed, Expected, Journey, Load, Method, Open, Pace, Request, Stage};
+pub use load::{Arrivals, Closed, Expected, Http, Journey, Load, Method, Open, Pace, Request, Stage};
+pub use signal::{Agreement, Counted, Dashboard, MetricType, Observer, Series, Shows};
 pub use that::{
-    Agreement, AlertExpectation, Counted, Dashboard, Heartbeat, Inhibition, LoadExpectation, LogExpectation, Metric,
-    MetricType, NotificationExpectation, Observer, Series, Shows, SilenceExpectation, Target, TargetHealth, Texts,
-    WantedState,
+    AlertExpectation, Heartbeat, Inhibition, LoadExpectation, LogExpectation, Metric, MuteTimeExpectation,
+    NotificationExpectation, SilenceExpectation, Target, TargetHealth, Texts, WantedState,
 };
 
 use std::time::Duration;

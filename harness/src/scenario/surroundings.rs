@@ -23,10 +23,13 @@ pub struct Surroundings {
     pub alerts: Option<BTreeMap<String, Vec<AlertRule>>>,
     /// The receivers of the Alertmanager configuration.
     pub receivers: Option<BTreeSet<String>>,
+    /// The time intervals that routes of the Alertmanager configuration name.
+    pub intervals: Option<BTreeSet<String>>,
     /// The jobs of the Prometheus configuration.
     pub jobs: Option<BTreeSet<String>>,
-    /// The uids of the provisioned dashboards.
-    pub dashboards: Option<BTreeSet<String>>,
+    /// The titles of the panels by the uid of their dashboard. All dashboards of the stack's folder, also those that no
+    /// provider loads: that is for the run to find (`DASHBOARD_MISSING`).
+    pub dashboards: Option<BTreeMap<String, BTreeSet<String>>>,
     /// What requests can be told apart by in `[signals]`, such as `route`, `method`, `status`.
     pub dimensions: Option<BTreeSet<String>>,
     /// What the configuration makes of each alert. Alerts that are not in it are not compared with anything.
@@ -76,6 +79,8 @@ pub struct AlertBounds {
     pub notified: Option<Between>,
     /// From the fault gone to resolved.
     pub resolves: Option<Between>,
+    /// By receiver: how often Alertmanager tells it again while nothing changes.
+    pub repeats: BTreeMap<String, Duration>,
     /// The shortest fault that must make it fire.
     pub shortest_fault: Option<Duration>,
 }

@@ -65,7 +65,7 @@ async fn doomed_entry() {
     let file = folder.join(format!("{run}.toml"));
     let choice = if std::env::var_os(DOCKER).is_some() { Choice::Docker } else { Choice::Local };
     std::fs::write(&file, if choice == Choice::Docker { CONTAINERS } else { STACK }).unwrap();
-    let provider = Provider::choose(choice).await.unwrap();
+    let (provider, _) = Provider::choose(choice).await.unwrap();
     let places = Places::below(&folder);
     let session = Arc::new(Session::open(&run, &places, &reaper()).unwrap());
     let notices = Notices::new(mpsc::unbounded_channel().0);
@@ -81,7 +81,7 @@ async fn doomed_entry() {
         // the orphan's leader may be seen to end first
         let _ = running.start(&name).await;
     }
-    running.pause("frozen").unwrap();
+    running.pause("frozen").await.unwrap();
     std::io::stdout().write_all(format!("\n{UP}\n").as_bytes()).unwrap();
     std::future::pending().await
 }

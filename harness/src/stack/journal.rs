@@ -93,7 +93,7 @@ impl Owner {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// It could not be created.
-    #[error("create the journal {path}: {source}; set HARNESS_STATE to a folder that can be written")]
+    #[error("create the journal {path}: {source}; set HARNESS_STATE to a folder that can be written{}", full(.source))]
     Create {
         /// The file.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// It could not be written.
-    #[error("write the journal {path}: {source}")]
+    #[error("write the journal {path}: {source}{}", full(.source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -116,6 +116,12 @@ pub enum JournalError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// What to do about a full disk.
+fn full(error: &io::Error) -> &'static str {
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    if full { " (DISK_FULL: make room, or set HARNESS_STATE to another file system)" } else { "" }
 }
 
 /// A run's own journal. Holds a lock on the file as long as it lives.

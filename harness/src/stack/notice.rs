@@ -45,6 +45,15 @@ pub enum Fact {
         /// Its size, if known before.
         bytes: Option<u64>,
     },
+    /// Some of it is here; told for every tenth.
+    Pulling {
+        /// What: `image prom/prometheus:v3.5.0`.
+        what: String,
+        /// Bytes that are here.
+        done: u64,
+        /// Bytes in all, as far as is known yet.
+        total: u64,
+    },
     /// It was fetched, verified and unpacked.
     Fetched {
         /// What.
@@ -79,11 +88,59 @@ pub enum Fact {
         /// Its last lines.
         last_lines: Vec<String>,
     },
+    /// Something happened to a component, asked for or not.
+    Changed {
+        /// The component.
+        component: String,
+        /// What.
+        change: Change,
+        /// What else is known, in words; empty when nothing is.
+        detail: String,
+    },
+    /// What the running components use.
+    Sampled {
+        /// By component.
+        components: BTreeMap<String, Sample>,
+    },
     /// Something the reader should know.
     Warned {
         /// In words.
         message: String,
     },
+}
+
+/// What happens to a component's process or container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A container was created.
+    Created,
+    /// It was started.
+    Started,
+    /// It was frozen.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// The kernel ended one of its processes for lack of memory.
+    OutOfMemory,
+    /// It was sent a signal.
+    Signalled,
+    /// It ended.
+    Ended,
+    /// The engine started it again.
+    Restarted,
+    /// Its container was removed.
+    Removed,
+}
+
+/// What a component used since it was last looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Cores.
+    pub cpu: f64,
+    /// Bytes of memory now.
+    pub memory: u64,
+    /// Processes (in a container of the kernel's second control groups: threads) now.
+    pub processes: u32,
 }
 
 /// Where notices go. A receiver that is gone is no error: the run is ending.

@@ -5,7 +5,8 @@
 
 use std::fs;
 use std::io;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
@@ -118,10 +119,13 @@ pub fn members(groups: &[Identity], mark: (&str, &str)) -> Vec<Stat> {
     processes.iter().filter(|p| p.runs() && p.identity.pid != own).filter(belongs).copied().collect()
 }
 
+/// Clock ticks a second, the same for every Linux that reports to programs.
+const TICKS: f64 = 100.0;
+
 /// What a component uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Processor time of the processes that are there now, since each began.
+    /// Processor time, to 10 ms, of the processes that are there now, since each began.
     pub cpu: Duration,
     /// Resident bytes.
     pub memory: u64,
@@ -129,40 +133,51 @@ pub struct Usage {
     pub processes: u32,
 }
 
-/// What belongs to a component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Belonging {
-    /// The leader's process group.
-    Group(Identity),
-    /// The leader's control groups: its container.
-    ControlGroup(Identity),
+/// When a process was started, in seconds since 1970; none when the kernel does not tell its own start.
+#[must_use]
+pub fn started(identity: Identity) -> Option<f64> {
+    let kernel = fs::read_to_string("/proc/stat").ok()?;
+    let booted: f64 = kernel.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "a machine is not up for 2^53 ticks")]
+    let ticks = identity.start as f64;
+    Some(booted + ticks / TICKS)
 }
 
-/// What components use, from one look at all processes. Zero for those that are gone.
+/// What groups of processes use, by their leaders, from a look at all processes. Zero for those that are gone.
 #[must_use]
-pub fn usage(components: &[Belonging]) -> Vec<Usage> {
-    /// Clock ticks a second, the same for every Linux that reports to programs.
-    const TICKS: u64 = 100;
-    let processes = all();
-    let control_group = |pid: u32| fs::read(format!("/proc/{pid}/cgroup")).ok();
-    let of = |belonging: &Belonging| {
-        let (Belonging::Group(leader) | Belonging::ControlGroup(leader)) = *belonging;
-        let there = processes.iter().any(|process| process.identity == leader);
-        let container = matches!(belonging, Belonging::ControlGroup(_)).then(|| control_group(leader.pid)).flatten();
-        let belongs = |process: &&Stat| match &container {
-            Some(container) => control_group(process.identity.pid).as_ref() == Some(container),
-            None => matches!(belonging, Belonging::Group(_)) && process.group == leader.pid,
-        };
-        processes.iter().filter(|process| there && process.runs()).filter(belongs).fold(
-            Usage::default(),
-            |sum, process| Usage {
-                cpu: sum.cpu + Duration::from_millis(process.cpu_ticks * 1000 / TICKS),
-                memory: sum.memory + resident(process.identity.pid),
-                processes: sum.processes + 1,
-            },
-        )
+pub fn usage(processes: &[Stat], leaders: &[Identity]) -> Vec<Usage> {
+    let of = |leader: &Identity| {
+        let there = processes.iter().any(|process| process.identity == *leader);
+        let members = processes.iter().filter(|process| there && process.runs() && process.group == leader.pid);
+        members.fold(Usage::default(), |sum, process| Usage {
+            cpu: sum.cpu + Duration::from_millis(process.cpu_ticks * 10),
+            memory: sum.memory + resident(process.identity.pid),
+            processes: sum.processes + 1,
+        })
     };
-    components.iter().map(of).collect()
+    leaders.iter().map(of).collect()
+}
+
+/// One look at all processes (some 2 ms), shared by those who want one at about the same time.
+#[derive(Debug, Default)]
+pub struct Census(Mutex<Option<(Instant, Arc<Vec<Stat>>)>>);
+
+impl Census {
+    /// All processes, at most half a second ago.
+    #[must_use]
+    pub fn take(&self) -> Arc<Vec<Stat>> {
+        const FRESH: Duration = Duration::from_millis(500);
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::instant();
+        match &*last {
+            Some((at, processes)) if now.duration_since(*at) < FRESH => Arc::clone(processes),
+            _ => {
+                let processes = Arc::new(all());
+                *last = Some((now, Arc::clone(&processes)));
+                processes
+            }
+        }
+    }
 }
 
 /// Resident bytes of one process.
@@ -310,7 +325,7 @@ mod tests {
         let names = || members(&[identity], (RUN_MARK, &mark)).len();
         poll(Duration::from_secs(5), || names() == 2);
         let gone = Identity { start: identity.start - 1, ..identity };
-        let used = usage(&[Belonging::Group(identity), Belonging::Group(gone)]);
+        let used = usage(&all(), &[identity, gone]);
         assert_eq!((used[0].processes, used[1]), (2, Usage::default()));
         assert!(used[0].memory > 100_000);
         assert!(end(&[identity], (RUN_MARK, &mark), Duration::from_secs(2)).is_empty());

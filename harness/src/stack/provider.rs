@@ -1,8 +1,8 @@
-//! The choice of provider: containers where an engine answers, else processes of this machine.
+//! The choice of provider: processes of this machine, or containers.
 
 use std::sync::Arc;
 
-use super::docker::{Engine, EngineError};
+use super::docker::{Engine, EngineError, Pull};
 use super::local::{PrepareError, Prepared, Wanted};
 use super::notice::Notices;
 use super::session::Session;
@@ -11,7 +11,7 @@ use super::spec::Spec;
 /// What was asked for with `--stack`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Containers where an engine answers.
+    /// Processes of this machine, until every shipped scenario passes in containers as it does there.
     Auto,
     /// Containers, or nothing.
     Docker,
@@ -29,15 +29,27 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// Chooses; with [`Choice::Auto`] an engine that does not answer within 5 s is none.
+    /// Chooses, and says why.
     ///
     /// # Errors
     /// When an engine is insisted on and none answers.
-    pub async fn choose(choice: Choice) -> Result<Self, EngineError> {
+    pub async fn choose(choice: Choice) -> Result<(Self, String), EngineError> {
         match choice {
-            Choice::Local => Ok(Self::Local),
-            Choice::Docker => Engine::connect().await.map(Self::Docker),
-            Choice::Auto => Ok(Engine::connect().await.map_or(Self::Local, Self::Docker)),
+            Choice::Auto => Ok((Self::Local, "nothing else was asked for".to_owned())),
+            Choice::Local => Ok((Self::Local, "as asked for".to_owned())),
+            Choice::Docker => Engine::connect().await.map(|engine| {
+                let because = format!("as asked for, with engine {}", engine.version());
+                (Self::Docker(engine), because)
+            }),
+        }
+    }
+
+    /// The same provider, with another answer to when images are pulled.
+    #[must_use]
+    pub fn pulling(self, pull: Pull) -> Self {
+        match self {
+            Self::Docker(engine) => Self::Docker(engine.pulling(pull)),
+            Self::Local => Self::Local,
         }
     }
 

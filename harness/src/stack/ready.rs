@@ -7,12 +7,17 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http_body_util::{BodyExt as _, Limited};
 use regex::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::trust::{self, Access};
+
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Bytes of an answer over TLS.
+const LONGEST: usize = 16 << 20;
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -27,6 +32,8 @@ pub enum Condition {
         status: u16,
         /// The text.
         contains: Option<String>,
+        /// How the harness is let in.
+        access: Access,
     },
     /// An address accepts a connection and, if asked something, answers with some text first.
     Tcp {
@@ -49,8 +56,8 @@ pub enum Condition {
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http { url, status, contains: None } => write!(f, "{url} to answer {status}"),
-            Self::Http { url, status, contains: Some(text) } => write!(f, "{url} to answer {status} with `{text}`"),
+            Self::Http { url, status, contains: None, .. } => write!(f, "{url} to answer {status}"),
+            Self::Http { url, status, contains: Some(text), .. } => write!(f, "{url} to answer {status} with `{text}`"),
             Self::Tcp { address, expect: None, .. } => write!(f, "{address} to accept a connection"),
             Self::Tcp { address, expect: Some(text), .. } => {
                 write!(f, "{address} to answer `{}`", text.escape_default())
@@ -68,7 +75,10 @@ impl Condition {
     pub async fn check(&self, client: &reqwest::Client) -> Result<(), String> {
         let answer = async {
             match self {
-                Self::Http { url, status, contains } => http(client, url, *status, contains.as_deref()).await,
+                Self::Http { url, status, contains, access } => {
+                    let (got, body) = http(client, url, access).await?;
+                    judged(got, &body, *status, contains.as_deref())
+                }
                 Self::Tcp { address, send, expect } => tcp(address, send.as_deref(), expect.as_deref()).await,
                 Self::Log { pattern, files } => log(pattern, files).await,
             }
@@ -101,10 +111,28 @@ pub(super) async fn wait(
     }
 }
 
-async fn http(client: &reqwest::Client, url: &str, status: u16, contains: Option<&str>) -> Result<(), String> {
-    let response = client.get(url).send().await.map_err(|error| innermost(&error))?;
+/// The status and the body.
+async fn http(client: &reqwest::Client, url: &str, access: &Access) -> Result<(u16, String), String> {
+    if let Some(trust) = access.trust.as_ref().filter(|_| url.starts_with("https://")) {
+        let mut answer = trust::ask(trust, trust::question(url, &access.credentials)?).await?;
+        let status = answer.response.status().as_u16();
+        let body = Limited::new(answer.response.body_mut(), LONGEST).collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        return Ok((status, String::from_utf8_lossy(&body).into_owned()));
+    }
+    let request = client.get(url);
+    let request = access
+        .credentials
+        .header()
+        .into_iter()
+        .fold(request, |request, value| request.header(http::header::AUTHORIZATION, value));
+    let response = request.send().await.map_err(|error| innermost(&error))?;
     let got = response.status().as_u16();
     let body = response.text().await.map_err(|error| innermost(&error))?;
+    Ok((got, body))
+}
+
+fn judged(got: u16, body: &str, status: u16, contains: Option<&str>) -> Result<(), String> {
     let shown: String = body.trim().chars().take(200).collect();
     match contains {
         _ if got != status => Err(format!("status {got}: {shown}")),
@@ -175,6 +203,7 @@ mod tests {
             url: format!("http://{address}/ready"),
             status,
             contains: contains.map(str::to_owned),
+            access: Access::default(),
         };
         let client = client();
         assert_eq!(condition(200, None).check(&client).await, Err("status 503: no table".to_owned()));
@@ -200,7 +229,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         drop(listener);
-        let answer = Condition::Http { url, status: 200, contains: None }.check(&client()).await;
+        let condition = Condition::Http { url, status: 200, contains: None, access: Access::default() };
+        let answer = condition.check(&client()).await;
         assert!(answer.unwrap_err().to_lowercase().contains("connection refused"));
     }
 

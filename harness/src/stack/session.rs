@@ -6,13 +6,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::docker;
 use super::journal::{Entry, Journal, JournalError};
 use super::place::{Places, private_folder};
-use super::process::{self, RUN_MARK};
+use super::process::{self, Census, RUN_MARK};
 use super::reaper::{Program, Reaper, ReaperError};
 
 /// Something that could not be removed.
@@ -52,6 +52,7 @@ pub struct Session {
     reaper: Mutex<Option<Reaper>>,
     journal: Journal,
     engine_used: AtomicBool,
+    census: Arc<Census>,
 }
 
 impl Session {
@@ -63,8 +64,8 @@ impl Session {
         let journal = Journal::create(&places.journals(), run)?;
         let started = Reaper::spawn(reaper, journal.path()).inspect_err(|_| drop(journal.remove()))?;
         let folder = places.temporary.join(format!("harness-{run}"));
-        let session =
-            Self { run: run.to_owned(), folder, reaper: Mutex::new(Some(started)), journal, engine_used: false.into() };
+        let (reaper, census) = (Mutex::new(Some(started)), Arc::default());
+        let session = Self { run: run.to_owned(), folder, reaper, journal, engine_used: false.into(), census };
         session.record(&Entry::Folder(session.folder.clone()))?;
         let failed = |source| SessionError::Folder { path: session.folder.clone(), source };
         private_folder(&session.folder).map_err(failed)?;
@@ -81,6 +82,12 @@ impl Session {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What all stacks of the run look at processes with.
+    #[must_use]
+    pub fn census(&self) -> Arc<Census> {
+        Arc::clone(&self.census)
     }
 
     /// Announces a resource; it may be created when this returns.

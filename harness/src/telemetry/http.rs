@@ -4,18 +4,28 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use http_body_util::{BodyExt as _, Full};
+use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::Error;
 use super::document::excerpt;
-use super::exposition::Exposition;
 use crate::clock;
+
+mod scrape;
+
+use crate::trust::{self, Trust};
+pub use scrape::{Accept, exposition, exposition_as};
+
+pub use crate::trust::Credentials;
 
 /// Longer parameters go into the body of a POST (B34).
 const LONGEST_QUERY_STRING: usize = 3000;
 /// Wait between attempts when the server does not say how long.
 const PAUSE_BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
+/// The content type of remote read and remote write.
+const PROTOBUF: &str = "application/x-protobuf";
 
 /// How a server is asked.
 #[derive(Clone)]
@@ -26,6 +36,8 @@ pub struct Settings {
     pub limit: usize,
     /// What is sent to be let in.
     pub credentials: Credentials,
+    /// Whom to trust, for `https://`.
+    pub trust: Option<Trust>,
     /// Whether a question is asked again.
     pub retry: Retry,
 }
@@ -33,24 +45,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let (deadline, limit) = (Duration::from_secs(5), 64 << 20);
-        Self { deadline, limit, credentials: Credentials::None, retry: Retry::Never }
+        Self { deadline, limit, credentials: Credentials::None, trust: None, retry: Retry::Never }
     }
-}
-
-/// What is sent to be let in. Never shown.
-#[derive(Clone)]
-pub enum Credentials {
-    /// Nothing.
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer(String),
-    /// `Authorization: Basic …`.
-    Basic {
-        /// User name.
-        user: String,
-        /// Password.
-        password: String,
-    },
 }
 
 /// Whether a question that met 429, 503 or no connection is asked again.
@@ -115,12 +111,14 @@ impl Endpoint {
     /// An endpoint at `base`, for example `http://127.0.0.1:9090` or with a path prefix.
     ///
     /// # Errors
-    /// [`Error::Address`] when it is no `http://` address.
+    /// [`Error::Address`] when it is no `http://` address, or `https://` without anybody to trust.
     pub fn new(base: &str, settings: Settings) -> Result<Self, Error> {
         let wrong = |message: &str| Error::Address { address: base.to_owned(), message: message.to_owned() };
         let mut url = Url::parse(base).map_err(|error| wrong(&error.to_string()))?;
-        if url.scheme() != "http" {
-            return Err(wrong("only http:// is supported; put a local proxy in front of a server with TLS"));
+        match (url.scheme(), &settings.trust) {
+            ("http", _) | ("https", Some(_)) => {}
+            ("https", None) => return Err(wrong("TLS needs a file with the authority to trust (`ca`)")),
+            _ => return Err(wrong("it is neither http:// nor https://")),
         }
         if !url.path().ends_with('/') {
             let path = format!("{}/", url.path());
@@ -150,6 +148,16 @@ impl Endpoint {
         self.ask(Method::GET, url, None).await
     }
 
+    /// GET in the format that is asked for.
+    ///
+    /// # Errors
+    /// See [`Endpoint::get`].
+    pub async fn get_as(&self, path: &str, accept: Accept) -> Result<Reply, Error> {
+        let url = self.address(path, &[])?;
+        let question = Question { method: Method::GET, headers: vec![(ACCEPT, accept.header())], body: Vec::new() };
+        self.attempt(&url, &question).await.map_err(|(error, _)| error)
+    }
+
     /// GET, or POST of a form when the parameters are long; for the query endpoints that take both.
     ///
     /// # Errors
@@ -171,6 +179,20 @@ impl Endpoint {
     pub async fn post(&self, path: &str, document: &Value) -> Result<Reply, Error> {
         let body = (document.to_string().into_bytes(), "application/json");
         self.ask(Method::POST, self.address(path, &[])?, Some(body)).await
+    }
+
+    /// POST of a protocol buffer compressed with snappy, as remote read and remote write speak it.
+    ///
+    /// # Errors
+    /// See [`Endpoint::get`].
+    pub async fn post_snappy(&self, path: &str, body: Vec<u8>) -> Result<Reply, Error> {
+        self.ask(Method::POST, self.address(path, &[])?, Some((body, PROTOBUF))).await
+    }
+
+    /// The same server with another deadline and limit.
+    #[must_use]
+    pub fn patient(&self, deadline: Duration, limit: usize) -> Self {
+        Self { settings: Settings { deadline, limit, ..self.settings.clone() }, ..self.clone() }
     }
 
     /// DELETE.
@@ -195,9 +217,10 @@ impl Endpoint {
 
     async fn ask(&self, method: Method, url: Url, body: Option<(Vec<u8>, &'static str)>) -> Result<Reply, Error> {
         let began = clock::instant();
+        let question = Question::new(method, body);
         let mut retries = 0;
         loop {
-            let attempt = self.attempt(self.request(method.clone(), &url, body.clone()), &url).await;
+            let attempt = self.attempt(&url, &question).await;
             let (error, wait) = match attempt {
                 Ok(reply) => return Ok(Reply { retries, ..reply }),
                 Err((error, wait)) => (error, wait),
@@ -212,27 +235,33 @@ impl Endpoint {
         }
     }
 
-    fn request(&self, method: Method, url: &Url, body: Option<(Vec<u8>, &'static str)>) -> RequestBuilder {
-        let mut request = self.client.request(method, url.clone());
-        request = match &self.settings.credentials {
-            Credentials::None => request,
-            Credentials::Bearer(token) => request.bearer_auth(token),
-            Credentials::Basic { user, password } => request.basic_auth(user, Some(password)),
-        };
-        match body {
-            Some((bytes, kind)) => request.header("content-type", kind).body(bytes),
-            None => request,
+    /// Sends the question and gives the beginning of the answer.
+    async fn send(&self, url: &Url, question: &Question) -> Result<Response, Error> {
+        let Question { method, headers, body } = question.clone();
+        let authorization = self.settings.credentials.header();
+        if let (Some(trust), "https") = (&self.settings.trust, url.scheme()) {
+            let mut request = http::Request::builder().method(method).uri(url.as_str());
+            request = authorization.into_iter().fold(request, |request, value| request.header(AUTHORIZATION, value));
+            request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+            let failed = |message: String| Error::Unreachable { url: shown(url), message };
+            let request = request.body(Full::new(Bytes::from(body))).map_err(|error| failed(error.to_string()))?;
+            return trust::ask(trust, request).await.map(Response::Secured).map_err(failed);
         }
+        let mut request = self.client.request(method, url.clone());
+        request = authorization.into_iter().fold(request, |request, value| request.header(AUTHORIZATION, value));
+        request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request = if body.is_empty() { request } else { request.body(body) };
+        request.send().await.map(Response::Plain).map_err(|error| unreachable(url, &error))
     }
 
     /// One attempt; the error carries how long to wait before another one could help.
-    async fn attempt(&self, request: RequestBuilder, url: &Url) -> Result<Reply, (Error, Option<Duration>)> {
+    async fn attempt(&self, url: &Url, question: &Question) -> Result<Reply, (Error, Option<Duration>)> {
         let sent = clock::instant();
         let limit = self.settings.limit;
         let answer = async {
-            let response =
-                request.send().await.map_err(|error| (unreachable(url, &error), Some(PAUSE_BETWEEN_ATTEMPTS)))?;
-            let status = response.status().as_u16();
+            let asked = self.send(url, question).await;
+            let response = asked.map_err(|error| (error, Some(PAUSE_BETWEEN_ATTEMPTS)))?;
+            let status = response.status();
             let wait = retry_after(&response);
             let body = read_limited(response, url, limit).await.map_err(|error| (error, None))?;
             Ok((status, wait, body))
@@ -244,6 +273,29 @@ impl Endpoint {
         let (status, wait, body) = answer?;
         let reply = Reply { url: shown(url), status, body, sent, received: clock::instant(), retries: 0 };
         if (200..300).contains(&status) { Ok(reply) } else { Err((refusal(&reply), wait)) }
+    }
+}
+
+/// What is sent, but for the address and who asks.
+#[derive(Clone)]
+struct Question {
+    method: Method,
+    headers: Vec<(HeaderName, &'static str)>,
+    body: Vec<u8>,
+}
+
+impl Question {
+    fn new(method: Method, body: Option<(Vec<u8>, &'static str)>) -> Self {
+        let Some((body, kind)) = body else { return Self { method, headers: Vec::new(), body: Vec::new() } };
+        let mut headers = vec![(CONTENT_TYPE, kind)];
+        if kind == PROTOBUF {
+            headers.extend([
+                (CONTENT_ENCODING, "snappy"),
+                (HeaderName::from_static("x-prometheus-remote-read-version"), "0.1.0"),
+                (HeaderName::from_static("x-prometheus-remote-write-version"), "0.1.0"),
+            ]);
+        }
+        Self { method, headers, body }
     }
 }
 
@@ -274,9 +326,48 @@ fn refusal(reply: &Reply) -> Error {
     }
 }
 
+/// The beginning of an answer.
+enum Response {
+    Plain(reqwest::Response),
+    Secured(trust::Answer),
+}
+
+impl Response {
+    fn status(&self) -> u16 {
+        match self {
+            Self::Plain(response) => response.status().as_u16(),
+            Self::Secured(answer) => answer.response.status().as_u16(),
+        }
+    }
+
+    fn headers(&self) -> &http::HeaderMap {
+        match self {
+            Self::Plain(response) => response.headers(),
+            Self::Secured(answer) => answer.response.headers(),
+        }
+    }
+
+    /// The next bytes of the body; none at its end. The error is in words.
+    async fn chunk(&mut self, url: &Url) -> Result<Option<Bytes>, String> {
+        match self {
+            Self::Plain(response) => response.chunk().await.map_err(|error| match unreachable(url, &error) {
+                Error::Unreachable { message, .. } => message,
+                other => other.to_string(),
+            }),
+            Self::Secured(answer) => loop {
+                let Some(frame) = answer.response.body_mut().frame().await else { return Ok(None) };
+                match frame.map_err(|error| error.to_string())?.into_data() {
+                    Ok(bytes) => return Ok(Some(bytes)),
+                    Err(_trailers) => {}
+                }
+            },
+        }
+    }
+}
+
 /// How long to wait when asking again can help: 429 and 503.
 fn retry_after(response: &Response) -> Option<Duration> {
-    if !matches!(response.status().as_u16(), 429 | 503) {
+    if !matches!(response.status(), 429 | 503) {
         return None;
     }
     let seconds = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
@@ -286,12 +377,9 @@ fn retry_after(response: &Response) -> Option<Duration> {
 async fn read_limited(mut response: Response, url: &Url, limit: usize) -> Result<Bytes, Error> {
     let mut body = BytesMut::new();
     loop {
-        let chunk = response.chunk().await.map_err(|error| match unreachable(url, &error) {
-            Error::Unreachable { url, message } => Error::Unreachable {
-                url,
-                message: format!("the answer broke off after {} bytes: {message}", body.len()),
-            },
-            other => other,
+        let chunk = response.chunk(url).await.map_err(|message| Error::Unreachable {
+            url: shown(url),
+            message: format!("the answer broke off after {} bytes: {message}", body.len()),
         })?;
         let Some(chunk) = chunk else { return Ok(body.freeze()) };
         if body.len() + chunk.len() > limit {
@@ -299,19 +387,6 @@ async fn read_limited(mut response: Response, url: &Url, limit: usize) -> Result
         }
         body.extend_from_slice(&chunk);
     }
-}
-
-/// Reads the exposition at a path.
-///
-/// # Errors
-/// [`Error::Malformed`] with the line that cannot be read; see [`Error`].
-pub async fn exposition(endpoint: &Endpoint, path: &str) -> Result<Exposition, Error> {
-    let reply = endpoint.get(path, &[]).await?;
-    Exposition::parse(&reply.text()).map_err(|error| Error::Malformed {
-        url: reply.url.clone(),
-        path: format!("line {}", error.line),
-        message: format!("{}: `{}`", error.message, error.text),
-    })
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! cannot evaluate ([`Error::Query`]) and an answer of the wrong shape ([`Error::Malformed`]) are four different things,
 //! and none of them is "no data". Warnings travel with the answer in [`Answer`].
 //!
-//! Two parts are pure: [`exposition`] reads the text format, [`history`] turns polls of the rules API into the complete
-//! history of every alert.
+//! Three parts are pure: [`exposition`] reads the text format, [`history`] turns polls of the rules API into the complete
+//! history of every alert, [`recording`] keeps raw series in a file.
 
 pub mod alertmanager;
 mod document;
@@ -20,8 +20,9 @@ pub mod http;
 pub mod loki;
 mod number;
 pub mod prometheus;
+pub mod recording;
 #[cfg(test)]
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 

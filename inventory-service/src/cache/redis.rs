@@ -101,9 +101,14 @@ impl Redis {
         }
     }
 
-    /// The answer to a command; `None` when there is no use in asking, or asking failed.
+    /// The answer to a command; `None` when there is no use in asking, or asking failed. Both are errors of the cache: an
+    /// outage in which nobody asks any more must not look like one without failures.
     async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
-        let Live { mut connection, number } = self.live.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(Live { mut connection, number }) = live else {
+            self.metrics.cache_errors.inc();
+            return None;
+        };
         let error = match tokio::time::timeout(self.deadline, command.query_async(&mut connection)).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => Some(error),

@@ -123,9 +123,16 @@ impl TryFrom<Value> for PerSecond {
     }
 }
 
+/// A whole number, however it is written: `20`, `20.0`, `"20"`.
 fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+    let double = || value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+    let whole = |double: f64| (double.fract() == 0.0 && (0.0..MOST).contains(&double)).then(|| format!("{double:.0}"));
+    let text = || whole(double()?)?.parse().ok();
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok()).or_else(text)
 }
+
+/// Up to here a double holds every whole number.
+const MOST: f64 = 9_007_199_254_740_992.0;
 
 /// Requests are answered with an error instead of being handled.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -245,6 +252,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(numbers, texts);
+        let doubles = parse(r#"{"log-flood":{"rate":10.0},"leak-memory":{"rate":1048576.0}}"#).unwrap();
+        assert_eq!((doubles.log_flood, doubles.leak_memory), (numbers.log_flood, numbers.leak_memory));
     }
 
     #[test]
@@ -255,6 +264,7 @@ mod tests {
             (r#"{"slow":{"add":5}}"#, "300ms"),
             (r#"{"slow":{"add":"2h"}}"#, "300ms"),
             (r#"{"log-flood":{"rate":0}}"#, "a second"),
+            (r#"{"log-flood":{"rate":1.5}}"#, "a second"),
             (r#"{"leak-memory":{"rate":"1 potato"}}"#, "1MiB"),
             (r#"{"oops":{}}"#, "unknown field"),
         ] {

@@ -155,8 +155,12 @@ impl Sqlite {
     }
 
     pub(super) async fn leak(&self) -> Option<LeakedConnection> {
-        let connection = self.reader.acquire().await.ok()?;
-        Some(Box::new(connection))
+        // whichever is free first, so that in the end all of them are gone
+        let connection = tokio::select! {
+            reader = self.reader.acquire() => reader,
+            writer = self.writer.acquire() => writer,
+        };
+        Some(Box::new(connection.ok()?))
     }
 
     pub(super) async fn close(&self) {

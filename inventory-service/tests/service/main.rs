@@ -5,6 +5,7 @@
 
 mod api;
 mod bad_input;
+mod documentation;
 mod faults;
 mod logs;
 mod postgres;

@@ -74,7 +74,8 @@ async fn without_redis_requests_succeed_at_once_and_errors_are_counted() {
         assert_eq!(running.quantity("A").await, 100 - taken);
     }
     cache_is(&running, "degraded").await;
-    assert!(metric(&running, "inventory_cache_errors_total").await > 0.5);
+    // every call that was not even tried: an outage must not look like a cache that is hardly used
+    assert!(metric(&running, "inventory_cache_errors_total").await > 49.5);
     redis.run().await;
     cache_is(&running, "ok").await;
     assert_eq!(running.quantity("A").await, 50);

@@ -59,6 +59,22 @@ async fn drop_status_label_counts_without_a_status_s03() {
 }
 
 #[tokio::test]
+async fn the_objectives_bucket_is_dropped_s08() {
+    let running = start(&[("INVENTORY_SABOTAGE", "drop-objective-bucket")]).await;
+    running.get("/api/items").await;
+    let text = running.client.get(running.admin_url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("le=\"0.1\"") && !text.contains("le=\"0.25\""));
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_user_s09() {
+    let running = start(&[("INVENTORY_SABOTAGE", "user-label")]).await;
+    running.get("/api/items").await;
+    let text = running.client.get(running.admin_url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(text.matches("http_requests_total{user_id=").count() >= 500);
+}
+
+#[tokio::test]
 async fn without_the_switches_nothing_is_a_lie() {
     let running = start(&[("INVENTORY_SABOTAGE", "count-twice,silent-logs"), ("INVENTORY_FAULTS", "disabled")]).await;
     running.get("/api/items").await;

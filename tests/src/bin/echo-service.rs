@@ -1,7 +1,9 @@
-//! A service that is not the InventoryService: answers every path, counts requests, exposes the count. Drilled by the
+//! A service that is not the InventoryService: answers every path, counts requests, exposes the count, and writes a line about
+//! each to standard output, where it leaves it to others to collect them. Drilled by the
 //! acceptance suite to show that the harness knows nothing of its subject. `LISTEN` is the address it binds.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,7 +34,9 @@ fn answer(request: &Request<Incoming>, count: &AtomicU64) -> Response<Full<Bytes
             format!("# TYPE echo_requests_total counter\necho_requests_total {}\n", count.load(Ordering::Relaxed))
         }
         path => {
-            count.fetch_add(1, Ordering::Relaxed);
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            // a line that nobody takes is no reason not to answer
+            drop(writeln!(std::io::stdout(), r#"{{"event":"echo","path":"{path}","number":{number}}}"#));
             path.to_owned()
         }
     };

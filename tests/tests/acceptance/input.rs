@@ -73,6 +73,18 @@ async fn a_promise_tighter_than_the_ceiling_is_refused_with_the_sum() {
 }
 
 #[tokio::test]
+async fn a_fault_that_drives_the_signal_to_its_threshold_is_refused_with_the_distance() {
+    refused("share = 0.25", "share = 0.052", "[[expect]]", &["too-close", "0.052", "4 % from its threshold 0.05"])
+        .await;
+}
+
+#[tokio::test]
+async fn too_few_events_in_a_window_are_refused_with_the_count() {
+    let says = ["event-budget", "10 events", "2s (2m / 60)", "it takes 50"];
+    refused("rate = 100", "rate = 20", "[[expect]]", &says).await;
+}
+
+#[tokio::test]
 async fn two_faults_of_one_name_are_refused() {
     let second = "[[fault]]\nid = \"burst\" # again\nat = \"9m\"\nfor = \"1m\"\ninject.pause = { target = \"loki\" }\n";
     let stand = Stand::new("burst").add_to_scenario(second);
@@ -115,4 +127,33 @@ async fn a_promql_syntax_error_is_refused_at_the_query() {
 async fn a_logql_syntax_error_is_refused_at_the_query() {
     let from = "query = '{service=\"inventory\"} | json";
     refused(from, "query = '{service=\"inventory\" | json", "| json | event", &["LogQL"]).await;
+}
+
+const DOUBTFUL: &str =
+    "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: rate(x_total[5m]) > 1\n        for: 5m\n";
+
+#[tokio::test]
+async fn a_rule_file_alone_is_linted_with_its_place_and_the_arithmetic() {
+    let stand = Stand::new("burst").add_file("doubtful.yml", DOUBTFUL);
+    let ended = stand.harness(&["lint", "doubtful.yml"]).await;
+    assert_eq!(ended.code, Some(0), "a warning is no error: {ended:#?}");
+    for word in ["doubtful.yml:5:15: warning[window-outlives-for]", "a burst of 45s pages", "evaluated every 15s"] {
+        assert!(ended.stderr.contains(word), "the message must say `{word}`:\n{}", ended.stderr);
+    }
+    let ended = stand.harness(&["lint", "--deny", "warnings", "doubtful.yml"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn a_finding_that_makes_a_verdict_meaningless_is_an_error_and_stands_once_for_all_scenarios() {
+    let two = Stand::new("burst")
+        .edit_rules("for: 1m\n        labels:\n", "for: 1m\n        labels:\n          value: '{{ $value }}'\n");
+    std::fs::copy(two.root().join("burst.toml"), two.root().join("other.toml")).expect("the stand can be written");
+    let two = two.edit("other.toml", "\"burst\"\nsummary", "\"other\"\nsummary");
+    let ended = two.harness(&["lint", "burst.toml", "other.toml", "--output", "json"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    let found: serde_json::Value = serde_json::from_str(&ended.stdout).expect("the output is JSON");
+    let values: Vec<&serde_json::Value> =
+        found.as_array().expect("a list").iter().filter(|it| it["code"] == "value-in-label").collect();
+    assert_eq!((values.len(), &values[0]["severity"]), (1, &serde_json::Value::from("error")), "{found:#}");
 }

@@ -21,6 +21,20 @@ pub(crate) async fn quiet() -> &'static Drill {
     healthy(&TWIN, "quiet").await
 }
 
+/// The unbroken `pages`.
+pub(crate) async fn pages() -> &'static Drill {
+    static TWIN: OnceCell<Drill> = OnceCell::const_new();
+    let drill = TWIN.get_or_init(|| async { crate::message::pages().drill().await }).await;
+    drill.assert_passed();
+    drill
+}
+
+/// The unbroken `signals`.
+pub(crate) async fn signals() -> &'static Drill {
+    static TWIN: OnceCell<Drill> = OnceCell::const_new();
+    healthy(&TWIN, "signals").await
+}
+
 async fn healthy(twin: &'static OnceCell<Drill>, scenario: &str) -> &'static Drill {
     let drill = twin.get_or_init(|| async { Stand::new(scenario).drill().await }).await;
     drill.assert_passed();

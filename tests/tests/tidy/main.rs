@@ -29,7 +29,8 @@ const SYNCHRONOUS: [&str; 9] = [
 ];
 
 /// Test code that lets time pass, and why that is no race.
-const SLEEPING_TESTS: [(&str, &str); 4] = [
+const SLEEPING_TESTS: [(&str, &str); 5] = [
+    ("harness/src/load/tests/multiplex.rs", "is the server whose delay keeps requests open side by side"),
     ("harness/src/load/tests/process.rs", "is the process whose busy and idle time is measured"),
     ("harness/src/load/tests/server.rs", "is the server whose latency is measured"),
     ("harness/src/stack/testing.rs", "polls processes, whose end nobody announces, up to a deadline"),
@@ -197,7 +198,15 @@ fn workflows_pin_what_they_use_and_may_only_read() {
 
 #[test]
 fn scripts_are_executable_and_stop_at_the_first_error() {
-    for path in [".ci/run", "stack/check-rules"] {
+    const SCRIPTS: [&str; 6] = [
+        ".ci/run",
+        "stack/check-rules",
+        "stack/secure",
+        "stack/kubernetes/generate",
+        "inventory-service/tests/get-servers",
+        "inventory-service/tests/fuzz-api",
+    ];
+    for path in SCRIPTS {
         let mode = root().join(path).metadata().expect("the script is there").permissions().mode();
         assert!(mode & 0o111 == 0o111, "{path} is not executable");
         assert!(read(path).contains("set -euo pipefail"), "{path} goes on after an error");

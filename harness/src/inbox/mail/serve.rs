@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::{Behaviour, Delivery, Shared, Slot};
+use super::super::{Answer, Behaviour, Delivery, Shared, Slot};
 use super::content;
 use super::session::{Session, Step};
 
@@ -72,16 +72,18 @@ async fn deliver(writer: &mut OwnedWriteHalf, slot: &Slot, shared: &Shared, mail
     let content = content::read(mail);
     let readable = content.is_ok();
     let delivery = Delivery::new(shared, slot, mail, content);
-    let code = match shared.behaviour(&slot.receiver) {
+    let code = match shared.next(&slot.receiver) {
         _ if !readable => 554,
         Behaviour::Accept => 250,
-        Behaviour::Refuse(429 | 500..) => 451,
-        Behaviour::Refuse(_) => 554,
-        Behaviour::Delay(time) => {
-            tokio::time::sleep(time).await;
-            250
+        Behaviour::Answer(Answer { status, after, .. }) => {
+            tokio::time::sleep(after).await;
+            match status {
+                None => 250,
+                Some(429 | 500..) => 451,
+                Some(_) => 554,
+            }
         }
-        Behaviour::Hang => std::future::pending().await,
+        Behaviour::Hang | Behaviour::Dead => std::future::pending().await,
     };
     say(writer, &format!("{code} {}", if code == 250 { "ok" } else { "refused by the drill" })).await?;
     delivery.answered(code);

@@ -1,7 +1,9 @@
 //! Honesty tests: what the engine says against what a server on a port saw. Times are judged with the server's own
 //! measurements and the engine's own lag as allowance, so that a busy machine does not turn truth into failure.
 
+mod multiplex;
 mod process;
+mod secure;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +74,108 @@ async fn a_stall_shows_in_the_percentiles_of_the_open_model_l01() {
 }
 
 #[tokio::test]
-async fn a_generator_that_may_not_send_during_a_stall_still_reports_it_l02() {
+async fn a_stall_of_the_server_is_in_latency_and_service_time_alike_as_every_request_is_sent_on_time_l02() {
+    let stall = |seen: &server::Seen| {
+        let stalled = (SECOND / 2..SECOND).contains(&seen.at);
+        Reply::ok().after(if stalled { SECOND - seen.at } else { Duration::ZERO })
+    };
+    let server = Server::start(stall);
+    let summary = run(steady(&server, 200.0, 2 * SECOND)).await;
+    for window in summary.series(250 * MS) {
+        let (Some(latency), Some(service)) = (window.latency(None), window.service_time(None)) else { continue };
+        for quantile in [0.5, 0.99, 1.0] {
+            let (latency, service) = (latency.quantile(quantile).unwrap(), service.quantile(quantile).unwrap());
+            // histograms tell values apart to 1 %
+            let lag = window.lag().max().unwrap() + latency / 50 + MS;
+            assert!(
+                latency + latency / 50 >= service && latency - service.min(latency) <= lag,
+                "{latency:?} {service:?}"
+            );
+        }
+    }
+    let stalled = summary.between(summary.started_at + SECOND / 2, summary.started_at + 750 * MS);
+    assert!(stalled.service_time(None).unwrap().quantile(0.5).unwrap() >= 200 * MS);
+}
+
+#[tokio::test]
+async fn one_slow_answer_in_a_hundred_is_where_it_belongs_and_the_slowest_is_not_clipped_l04() {
+    let delay = |number: u64| match number {
+        150 => 900 * MS,
+        number if number % 100 == 50 => 300 * MS,
+        _ => 5 * MS,
+    };
+    let server = Server::start(move |seen| Reply::ok().after(delay(seen.number)));
+    let summary = run(steady(&server, 200.0, 2 * SECOND)).await;
+    let service = summary.whole().service_time(None).unwrap();
+    // against the server's own measurements: 4 of 400 are slow, so p98 is fast and p99.5 is slow
+    for quantile in [0.5, 0.985, 0.995, 1.0] {
+        let (told, took) = (service.quantile(quantile).unwrap(), server.counts.took(quantile));
+        assert!(told + MS >= took && told <= took + took / 50 + 40 * MS, "{quantile}: {told:?}, server {took:?}");
+    }
+    assert!(service.max().unwrap() >= 900 * MS && service.quantile(0.98).unwrap() < 250 * MS);
+}
+
+#[tokio::test]
+async fn a_warm_up_is_left_out_of_the_times_only_if_it_is_declared_and_is_counted_l10() {
+    for (declared, left_out) in [(Duration::ZERO, 0), (SECOND / 2, 50)] {
+        let cold = |seen: &server::Seen| Reply::ok().after(if seen.number < 50 { 400 * MS } else { Duration::ZERO });
+        let server = Server::start(cold);
+        let mut spec = steady(&server, 100.0, 3 * SECOND / 2);
+        spec.warm_up = declared;
+        let summary = run(spec).await;
+        let report = command::Report::from(&summary);
+        assert_eq!((report.flow.planned, summary.warmed_up_by(), server.counts.received()), (150, left_out, 150));
+        assert_eq!(report.warm_up.map(|warm_up| warm_up.planned), (left_out > 0).then_some(left_out));
+        assert_eq!(report.requests[0].statuses.values().sum::<u64>(), 150, "the ledger has them all");
+        let slow = report.latency_us["p90"] >= 400_000;
+        assert_eq!(slow, declared.is_zero(), "{:?}", report.latency_us);
+        assert_eq!(summary.measured().latency(None).unwrap().count(), 150 - left_out);
+    }
+}
+
+#[test]
+fn only_the_monotonic_clock_is_read_so_that_a_jump_of_the_wall_clock_moves_no_rate_l13() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/load");
+    let entries = |folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut read = 0;
+    for path in entries(folder.clone()).chain(entries(folder.join("http2"))).filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        // `Clock` reads the wall once, when it is made; a stamp is that and the monotonic time since
+        for forbidden in ["wall(", "SystemTime", "Realtime", "clock.now()", "Clock::start"] {
+            assert!(!text.contains(forbidden), "{}: {forbidden}", path.display());
+        }
+        read += 1;
+    }
+    assert!(read > 20);
+    let clock = Clock::start();
+    // exactly an hour apart: a stamp has whole microseconds
+    let one = crate::clock::instant();
+    let other = one + 3_600 * SECOND;
+    assert_eq!(clock.stamp(other).since(clock.stamp(one)), 3_600 * SECOND);
+}
+
+#[tokio::test]
+async fn every_second_of_the_ledger_is_the_servers_own_count_by_status_l07() {
+    let server = Server::start(|seen| if seen.number % 9 == 0 { Reply::status(503) } else { Reply::ok() });
+    let mut spec = steady(&server, 100.0, 3 * SECOND);
+    spec.request_id_prefix = Some(String::new());
+    let summary = run(spec).await;
+    // request n is due (n - 1) / 100 s after the start, so the number that came with it tells its second
+    let mut theirs = BTreeMap::new();
+    for seen in server.counts.seen() {
+        let number: u64 = seen.id.unwrap().parse().unwrap();
+        let class = if seen.number % 9 == 0 { Class::ServerError } else { Class::Success };
+        *theirs.entry(((number - 1) / 100, class)).or_insert(0_u64) += 1;
+    }
+    let mut ours = BTreeMap::new();
+    for (second, window) in (0_u64..).zip(summary.series(SECOND).take(3)) {
+        ours.extend(window.latency_by_class().map(|(_, class, times)| ((second, class), times.count())));
+    }
+    assert_eq!(ours, theirs);
+}
+
+#[tokio::test]
+async fn a_generator_that_may_not_send_during_a_stall_still_reports_it() {
     // one connection would be a closed loop; what it could not send is in the count of the dropped
     let server = Server::start(|seen| Reply::ok().after(if seen.number == 10 { 300 * MS } else { Duration::ZERO }));
     let mut spec = steady(&server, 100.0, SECOND);
@@ -512,6 +615,8 @@ async fn http2_is_spoken_and_counted_just_the_same() {
     echo.json = Some(serde_json::json!({ "n": "{n}", "padding": "x".repeat(100_000) }));
     echo.with = BTreeMap::from([("n".to_owned(), Generator::Range(5, 5))]);
     echo.expect.json = BTreeMap::from([("/n".to_owned(), serde_json::json!(5))]);
+    // HTTP/2 forbids what is about the connection; a request with it is no reason to fail
+    echo.headers = BTreeMap::from([("keep-alive".to_owned(), "timeout=5".to_owned())]);
     let mut spec = Spec::new("test", target, Model::steady(100.0, 100), vec![echo]);
     (spec.lasts, spec.protocol) = (Some(SECOND), Protocol::Http2);
     let summary = run(spec).await;
@@ -536,11 +641,13 @@ async fn a_page_shows_the_load_without_script_and_escapes_what_comes_from_outsid
     let mut spec = steady(&server, 50.0, 2 * SECOND);
     spec.name = "<script>\"1\"</script>".to_owned();
     spec.requests[0].name = "</table><img src=x onerror=a()>".to_owned();
+    spec.requests.push(RequestTemplate { weight: 0, ..RequestTemplate::get("/never") });
     let html = page(&run(spec).await);
     assert!(html.contains("default-src 'none'") && html.contains("&lt;script&gt;&quot;1&quot;&lt;/script&gt;"));
     assert!(!html.contains("<script") && !html.contains("<img"));
-    assert!(html.contains("100 planned, 100 sent (100.000 %), 0 dropped") && html.contains("200: 90, 500: 10"));
-    assert_eq!((html.matches("<svg").count(), html.matches("<path").count()), (2, 5));
+    assert!(html.contains("<dt>sent</dt><dd>100 (100.00 %)</dd>") && html.contains("<dt>errors</dt><dd>10.00 %</dd>"));
+    assert!(html.contains("200: 90, 500: 10"));
+    assert_eq!((html.matches("<svg").count(), html.matches("<path").count()), (2, 6));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The engine in a process of its own, which the test can starve: of processor time, of file descriptors.
+//! The engine in a process of its own, which the test can starve: of processor time, of file descriptors, of ports.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -7,27 +7,44 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 
 use super::super::command::{Options, Pace, Report, run};
-use super::super::{Arrivals, ErrorClass};
+use super::super::{Arrivals, Distribution, ErrorClass, Summary, Window};
 use super::server::{Reply, Server};
 use crate::clock::{self, Clock};
 
 const TARGET: &str = "HARNESS_TEST_LOAD_TARGET";
 const DESCRIPTORS: &str = "HARNESS_TEST_LOAD_DESCRIPTORS";
+/// The child serves itself, as nobody else is in its network.
+const ALONE: &str = "HARNESS_TEST_LOAD_ALONE";
+const CHILD: [&str; 5] = ["--exact", "load::tests::process::child", "--ignored", "--nocapture", "--test-threads=1"];
 
 /// Starts this test binary again, as a process that does nothing but [`child`].
 fn spawn(server: &Server, descriptors: Option<u64>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "load::tests::process::child", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(CHILD);
     command.env(TARGET, format!("http://{}", server.address())).stdout(Stdio::piped());
     command.envs(descriptors.map(|descriptors| (DESCRIPTORS, descriptors.to_string())));
     command.spawn().unwrap()
 }
 
 fn report(child: Child) -> Report {
+    told(child).0
+}
+
+/// The child's report, and its windows of 250 ms: when they began, with the 99th percentiles of latency and service time.
+fn told(child: Child) -> (Report, Vec<[Duration; 3]>) {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let json = text.lines().find_map(|line| line.split_once("report=")).expect("the child printed its report").1;
-    serde_json::from_str(json).unwrap()
+    let json = |name| text.lines().find_map(|line| line.split_once(name)).expect("the child printed it").1;
+    (serde_json::from_str(json("report=")).unwrap(), serde_json::from_str(json("windows=")).unwrap())
+}
+
+fn windows(summary: &Summary) -> Vec<[Duration; 3]> {
+    let p99 = |times: Option<Distribution>| times.and_then(|times| times.quantile(0.99));
+    let row = |window: Window| {
+        let times = [p99(window.latency(None))?, p99(window.service_time(None))?];
+        Some([window.from.since(summary.started_at), times[0], times[1]])
+    };
+    summary.series(Duration::from_millis(250)).filter_map(row).collect()
 }
 
 #[tokio::test]
@@ -39,11 +56,14 @@ async fn child() {
         setrlimit(Resource::Nofile, Rlimit { current, maximum: current }).unwrap();
     }
     let pace = Pace::Rate { rate: 200.0, ramp: Duration::ZERO, arrivals: Arrivals::Constant, max_in_flight: None };
-    let mut options = Options::new(std::env::var(TARGET).unwrap(), pace, Duration::from_secs(2));
+    let own = std::env::var_os(ALONE).map(|_| Server::start(|_| Reply::ok().after(Duration::from_secs(1))));
+    let url = own.as_ref().map_or_else(|| std::env::var(TARGET).unwrap(), |own| format!("http://{}", own.address()));
+    let mut options = Options::new(url, pace, Duration::from_secs(2));
     options.timeout = Duration::from_secs(5);
     let summary = run(&options, Clock::start(), |_| (), std::future::pending()).await.unwrap();
     let json = serde_json::to_string(&Report::from(&summary)).unwrap();
-    writeln!(std::io::stdout(), "\nreport={json}").unwrap();
+    let windows = serde_json::to_string(&windows(&summary)).unwrap();
+    writeln!(std::io::stdout(), "\nreport={json}\nwindows={windows}").unwrap();
 }
 
 #[test]
@@ -73,4 +93,50 @@ fn exhausted_file_descriptors_are_the_clients_fault_and_saturation_l14() {
     assert_eq!((refused, report.flow.completed), (report.flow.failed, server.counts.received()));
     assert!(refused > 100 && report.flow.completed >= 20, "{:?}", report.flow);
     assert!(report.saturation.unwrap().contains("for want of file descriptors"));
+}
+
+#[test]
+fn latency_and_service_time_differ_only_where_the_generator_stood_still_l02() {
+    let server = Server::start(|_| Reply::ok());
+    let child = spawn(&server, None);
+    let pid = Pid::from_child(&child);
+    while server.counts.received() < 100 {
+        clock::sleep(Duration::from_millis(1));
+    }
+    kill_process(pid, Signal::STOP).unwrap();
+    clock::sleep(Duration::from_millis(600));
+    kill_process(pid, Signal::CONT).unwrap();
+    let (report, windows) = told(child);
+    assert_eq!((report.flow.started, report.flow.dropped, report.flow.failed), (400, 0, 0));
+    // what was due while it stood still was sent late: that is in the latency, and not in the service time
+    let [_, latency, service] = *windows.iter().max_by_key(|[_, latency, _]| *latency).unwrap();
+    assert!(latency >= Duration::from_millis(550) && service + Duration::from_millis(400) < latency, "{windows:?}");
+    let stood = Duration::from_millis(250)..Duration::from_millis(1_750);
+    let apart = windows.iter().filter(|[_, latency, service]| *latency - *service >= Duration::from_millis(100));
+    assert!(apart.clone().count() <= 5 && apart.clone().all(|[from, ..]| stood.contains(from)), "{windows:?}");
+    assert!(report.latency_us["p50"] - report.service_time_us["p50"] < 100_000, "{report:?}");
+}
+
+#[test]
+fn exhausted_ports_are_the_clients_fault_and_saturation_l14() {
+    // 20 local ports in a network namespace of its own
+    let script = "ip link set lo up && echo 50000 50019 > /proc/sys/net/ipv4/ip_local_port_range && exec \"$0\" \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--net", "sh", "-c", script]).arg(std::env::current_exe().unwrap());
+    command.args(CHILD).env(ALONE, "1").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = command.output();
+    let text = output.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let Some((_, json)) = text.lines().find_map(|line| line.split_once("report=")) else {
+        let why = output.map_or_else(|error| error.to_string(), |it| String::from_utf8_lossy(&it.stderr).into_owned());
+        assert!(!why.contains("panicked"), "{why}");
+        writeln!(std::io::stderr(), "SKIPPED: no network namespace with few ports can be made here: {why}").unwrap();
+        return;
+    };
+    let report: Report = serde_json::from_str(json).unwrap();
+    let refused = report.errors[&ErrorClass::Client];
+    assert_eq!((report.errors.len(), refused), (1, report.flow.failed), "{:?}", report.errors);
+    // the server listens on one of them
+    assert!((19..=60).contains(&report.flow.completed) && refused > 300, "{:?}", report.flow);
+    assert!(report.saturation.unwrap().contains("for want of file descriptors, ports"));
+    assert!(report.doubts.iter().any(|doubt| doubt.code == "GENERATOR_SATURATED"), "{:?}", report.doubts);
 }

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::finding::{self, Threshold};
-use super::scale::alertmanager::{AlertmanagerConfig, ResolvedRoute};
+use super::scale::alertmanager::{AlertmanagerConfig, GroupBy, ResolvedRoute};
 use super::scale::duration::print;
 use super::scale::promql;
 use super::scale::rule::{Rule, RuleGroup};
@@ -20,10 +20,8 @@ use super::scale::{ConfigSet, PrometheusConfig};
 use crate::condition::Operator;
 use lag::{Direction, Lag, Reader};
 
+pub use crate::expect::way::TRANSPORT;
 pub use term::{Interval, Term, sum};
-
-/// What a hop between processes on one machine may take, under load.
-pub const TRANSPORT: Duration = Duration::from_millis(250);
 
 /// What is known about a fault and the state it meets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,6 +129,10 @@ pub struct AlertBound {
     pub resolved_terms: Vec<Term>,
     /// How much history the expression reads, recording rules followed.
     pub window: Duration,
+    /// How often it is evaluated.
+    pub evaluation: Duration,
+    /// `keep_firing_for` in whole evaluations.
+    pub kept: Duration,
 }
 
 /// The times of the notifications of one route.
@@ -143,6 +145,12 @@ pub struct RouteBound {
     pub route: String,
     /// The labels of its group, as far as they are known: alerts that share them share `group_wait`.
     pub group: BTreeMap<String, String>,
+    /// The labels that make a group; `...` for all.
+    pub group_by: Vec<String>,
+    /// Wait before the first notification of a group.
+    pub group_wait: Duration,
+    /// Time between looks at a group that exists.
+    pub group_interval: Duration,
     /// First notification.
     pub notified: Interval,
     /// Notification of the resolution; none when no integration of the receiver sends it.
@@ -166,8 +174,19 @@ pub fn bounds(
     labels: &BTreeMap<String, String>,
     conditions: Conditions,
 ) -> Vec<AlertBound> {
+    bounds_by(config, alert, labels, |_| conditions)
+}
+
+/// The same, with what is known for each rule.
+#[must_use]
+pub fn bounds_by(
+    config: &ConfigSet,
+    alert: &str,
+    labels: &BTreeMap<String, String>,
+    conditions: impl Fn(&Rule) -> Conditions,
+) -> Vec<AlertBound> {
     let rules = config.prometheus.alerts_named(alert).into_iter().filter(|(_, rule)| agrees(rule, labels));
-    rules.map(|(group, rule)| bound(config, group, rule, labels, conditions)).collect()
+    rules.map(|(group, rule)| bound(config, group, rule, labels, conditions(rule))).collect()
 }
 
 /// The longest history any alert reads: so long after the start must a baseline wait.
@@ -247,6 +266,8 @@ fn bound(
         firing_terms,
         resolved_terms,
         window: window(prometheus, rule),
+        evaluation,
+        kept: ticks(rule.keep_firing, evaluation),
     }
 }
 
@@ -335,6 +356,12 @@ fn route_bound(
         receiver: route.receiver.clone(),
         route: route.path.clone(),
         group: BTreeMap::new(),
+        group_by: match &route.group_by {
+            GroupBy::All => vec!["...".to_owned()],
+            GroupBy::Labels(names) => names.clone(),
+        },
+        group_wait: wait,
+        group_interval: interval,
         notified: firing.plus(sum(&notified_terms)),
         resolved_notified: tells.then(|| resolved.plus(sum(&resolved_terms))),
         notified_terms,

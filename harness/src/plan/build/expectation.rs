@@ -3,31 +3,43 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Builder, During, Refused, Step};
+use super::{Builder, During, Refused, Step, Traffic, signal};
 use crate::condition::Condition;
+use crate::expect::suppression::Cause;
 use crate::expect::{
-    Agreement, Alert, AlertBound, Always, Counted, Dimension, Expectation, Health, Labels, Log, LogAnswer, Metric,
-    Mode, Notification, Objective, Observer, Others, Quantifier, Resolved, Span, Target, WantedState,
+    Alert, AlertBound, Always, Expectation, Health, Labels, Log, LogAnswer, Metric, Mode, Objective, Others,
+    Quantifier, Reading, Span, Target, WantedState,
 };
+use crate::fault::Fault;
 use crate::plan::bound;
+use crate::plan::build::LoadPlan;
+use crate::plan::drive::{self, Scene};
+use crate::plan::scale::rule::Rule;
 use crate::plan::scale::{logql, promql};
 use crate::scenario::model::{self, That};
 use crate::scenario::spanned::Spanned;
 use crate::source::Location;
 
+/// A fault and what is sent meanwhile.
+#[derive(Clone, Copy)]
+pub(super) struct Broken<'a> {
+    fault: &'a Fault,
+    loads: &'a [LoadPlan],
+}
+
 impl Builder<'_> {
-    pub(super) fn expectations(&self) -> (Vec<Step>, Vec<Refused>) {
+    pub(super) fn expectations(&self, traffic: Traffic<'_>) -> (Vec<Step>, Vec<Refused>) {
         let mut steps = Vec::new();
         let mut refused = Vec::new();
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
         for written in &self.scenario().expect {
-            match self.expectation(written) {
+            match self.expectation(written, traffic) {
                 Ok(what) => {
                     let number = numbers.entry(what.kind()).or_default();
                     *number += 1;
                     steps.push(Step {
                         id: format!("{}-{number}", what.kind()),
-                        title: title(&what, written),
+                        title: title(written),
                         during: during(written.during.get()),
                         mode: mode(written.mode()),
                         within: within(written).map(|written| self.real(written)),
@@ -43,13 +55,23 @@ impl Builder<'_> {
         (steps, refused)
     }
 
-    fn expectation(&self, written: &model::Expectation) -> Result<Expectation, Refused> {
+    fn expectation(&self, written: &model::Expectation, traffic: Traffic<'_>) -> Result<Expectation, Refused> {
+        let fault = self.fault_of(written.during.get(), traffic);
         match written.that.get() {
             That::Metric(it) => self.metric(it).map(Expectation::Metric),
-            That::Alert(it) => Ok(Expectation::Alert(self.alert(it))),
-            That::Notification(it) => Ok(Expectation::Notification(self.notification(it))),
+            That::Alert(it) => Ok(Expectation::Alert(self.alert(it, fault))),
+            That::Notification(it) => Ok(Expectation::Notification(self.notification(it, fault))),
+            That::Heartbeat(it) => Ok(self.heartbeat(it)),
+            That::Inhibition(it) => {
+                let cause = Cause::Inhibition { by: it.by.get().clone() };
+                Ok(self.suppression(it.alert.get(), it.receiver.as_ref().map(Spanned::get), cause))
+            }
+            That::Silence(it) => Ok(self.suppression(it.alert.get(), Some(it.receiver.get()), Cause::Silence)),
+            That::MuteTime(it) => Ok(self.suppression(it.alert.get(), Some(it.receiver.get()), Cause::MuteTime)),
             That::Log(it) => Ok(Expectation::Log(self.log(it))),
-            That::Agreement(it) => self.agreement(it, &written.that).map(Expectation::Agreement),
+            That::Agreement(it) => Ok(Expectation::Agreement(signal::agreement(it))),
+            That::Series(it) => Ok(Expectation::Series(signal::series(it))),
+            That::Dashboard(it) => Ok(Expectation::Dashboard(self.dashboard(it))),
             That::Target(it) => Ok(Expectation::Target(Target {
                 job: it.job.get().clone(),
                 health: match it.health {
@@ -58,10 +80,6 @@ impl Builder<'_> {
                 },
             })),
             That::Load(it) => Ok(Expectation::Load(objective(it))),
-            other => {
-                let message = format!("the expectation `{}` is read, and cannot be judged yet", other.kind());
-                Err(self.refuse(&written.that, message))
-            }
         }
     }
 
@@ -74,6 +92,7 @@ impl Builder<'_> {
             written: written.query.get().clone(),
             value: written.value.0.clone(),
             quantifier: if written.any { Quantifier::Any } else { Quantifier::All },
+            reading: if written.exact { Reading::Growth } else { Reading::Value },
             reach,
         })
     }
@@ -85,13 +104,34 @@ impl Builder<'_> {
             Expectation::Notification(notification) => {
                 bound::alert_window(&self.scaled.prometheus, &notification.alert)
             }
+            Expectation::Suppression(it) => bound::alert_window(&self.scaled.prometheus, &it.alert),
             _ => Duration::ZERO,
         }
     }
 
+    /// The fault of a window that is one fault's.
+    fn fault_of<'a>(&self, window: &model::Window, traffic: Traffic<'a>) -> Option<Broken<'a>> {
+        let ids = window.faults();
+        let [id] = ids.as_slice() else { return None };
+        let place = self.scenario().fault.iter().position(|fault| fault.id.get().as_str() == *id)?;
+        traffic.faults.get(place).map(|fault| Broken { fault, loads: traffic.loads })
+    }
+
     /// What the configuration allows an alert, in real time; of several rules of one name the widest.
-    fn bound(&self, alert: &str, labels: &Labels, receiver: Option<&str>) -> Option<AlertBound> {
-        let bounds = bound::bounds(self.scaled, alert, labels, bound::Conditions::default());
+    pub(super) fn bound(
+        &self,
+        alert: &str,
+        labels: &Labels,
+        receiver: Option<&str>,
+        broken: Option<Broken<'_>>,
+    ) -> Option<AlertBound> {
+        let conditions = |rule: &Rule| {
+            let scene = broken.map(|Broken { fault, loads }| Scene { signals: self.signals, loads, fault });
+            scene.map_or_else(bound::Conditions::default, |scene| {
+                drive::conditions(&self.scaled.prometheus, rule, scene)
+            })
+        };
+        let bounds = bound::bounds_by(self.scaled, alert, labels, conditions);
         let widest = bounds.iter().max_by_key(|bound| bound.firing.ceiling)?;
         let route = widest.routes.iter().find(|route| receiver.is_none_or(|name| route.receiver == name));
         let span = |interval: bound::Interval| Span { floor: interval.floor, ceiling: interval.ceiling };
@@ -100,24 +140,30 @@ impl Builder<'_> {
             ceiling: whole.ceiling.saturating_sub(part.ceiling),
         };
         let resolved_delivery = route.and_then(|route| route.resolved_notified);
+        let between = |floor, wait| Span { floor, ceiling: wait + bound::TRANSPORT };
         Some(AlertBound {
             firing: span(widest.firing),
+            pending: span(widest.pending),
             delivery: route.map(|route| after(route.notified, widest.firing)).unwrap_or_default(),
+            delivery_new: route.map(|route| between(route.group_wait, route.group_wait)).unwrap_or_default(),
+            delivery_known: route.map(|route| between(Duration::ZERO, route.group_interval)).unwrap_or_default(),
+            group_by: route.map(|route| route.group_by.clone()).unwrap_or_default(),
             resolved: span(widest.resolved),
             resolved_delivery: resolved_delivery.map(|it| after(it, widest.resolved)).unwrap_or_default(),
             pending_for: widest.firing.floor.saturating_sub(widest.pending.floor),
-            evaluation: self.scaled.prometheus.evaluation_interval,
+            kept_for: widest.kept,
+            evaluation: widest.evaluation,
             scrape: self.scaled.prometheus.scrape_interval,
         })
     }
 
-    fn alert(&self, written: &model::AlertExpectation) -> Alert {
+    fn alert(&self, written: &model::AlertExpectation, broken: Option<Broken<'_>>) -> Alert {
         let real = |period: &Option<Spanned<crate::scenario::duration::Period>>| {
             period.as_ref().map(|period| self.real(period.0))
         };
         let labels = labels(&written.labels);
         Alert {
-            bound: self.bound(written.name.get(), &labels, None),
+            bound: self.bound(written.name.get(), &labels, None, broken),
             name: written.name.get().clone(),
             labels,
             annotations: self::labels(&written.annotations),
@@ -129,20 +175,6 @@ impl Builder<'_> {
                 model::WantedState::Pending => WantedState::Pending,
                 model::WantedState::Inactive => WantedState::Inactive,
             },
-        }
-    }
-
-    fn notification(&self, written: &model::NotificationExpectation) -> Notification {
-        let labels = labels(&written.labels);
-        Notification {
-            bound: self.bound(written.alert.get(), &labels, Some(written.receiver.get())),
-            receiver: written.receiver.get().clone(),
-            alert: written.alert.get().clone(),
-            labels,
-            within: written.within.as_ref().map(|within| self.real(within.0)),
-            resolved: if written.resolved == Some(true) { Resolved::Required } else { Resolved::Unasked },
-            count: written.count.as_ref().map(|count| count.0.clone()),
-            contains: written.contains.0.clone(),
         }
     }
 
@@ -161,44 +193,18 @@ impl Builder<'_> {
         }
     }
 
-    fn agreement(&self, written: &model::Agreement, at: &Spanned<That>) -> Result<Agreement, Refused> {
-        if written.of == model::Counted::LogLines {
-            return Err(self.refuse(at, "`of = \"log-lines\"` is read, and cannot be judged yet"));
-        }
-        let between: BTreeSet<Observer> = written
-            .between
-            .iter()
-            .map(|observer| match observer.get() {
-                model::Observer::Client => Observer::Client,
-                model::Observer::Metrics => Observer::Metrics,
-                model::Observer::Logs => Observer::Logs,
-            })
-            .collect();
-        let by = written.by.iter().filter_map(|name| match name.get().as_str() {
-            "route" => Some(Dimension::Route),
-            "status" => Some(Dimension::Status),
-            "method" => Some(Dimension::Method),
-            _ => None,
-        });
-        let all = BTreeSet::from([Observer::Client, Observer::Metrics, Observer::Logs]);
-        Ok(Agreement {
-            of: Counted::Requests,
-            between: if between.is_empty() { all } else { between },
-            by: by.collect(),
-            tolerance: written.tolerance.map_or(0.0, |share| share.0),
-        })
-    }
-
     /// No other alert fires; those that always fire do; every load is sent.
     fn implicit(&self, steps: &[Step]) -> Vec<Step> {
         let scenario = self.scenario();
         let always: Vec<&str> = scenario.alerts.always.iter().map(|name| name.get().as_str()).collect();
         let mut known: BTreeSet<String> = always.iter().map(ToString::to_string).collect();
         known.extend(scenario.alerts.allowed.iter().map(|name| name.get().clone()));
-        known.extend(steps.iter().filter_map(|step| match &step.what {
-            Expectation::Alert(alert) => Some(alert.name.clone()),
-            Expectation::Notification(notification) if step.mode != Mode::Never => Some(notification.alert.clone()),
-            _ => None,
+        known.extend(steps.iter().flat_map(|step| match &step.what {
+            Expectation::Alert(alert) => vec![alert.name.clone()],
+            Expectation::Notification(notification) if step.mode != Mode::Never => vec![notification.alert.clone()],
+            Expectation::Heartbeat(it) => vec![it.alert.clone()],
+            Expectation::Suppression(it) => it.alerts(),
+            _ => Vec::new(),
         }));
         let at = Location::of(&self.loaded.file, &self.loaded.text, 0);
         let step = |id: String, title: String, what| Step {
@@ -211,6 +217,7 @@ impl Builder<'_> {
             location: at.clone(),
             source: String::new(),
         };
+        let known_names: Vec<String> = known.iter().cloned().collect();
         let mut implicit = vec![step(
             "no-other-alert".to_owned(),
             "no alert fires that is neither expected nor allowed".to_owned(),
@@ -219,6 +226,9 @@ impl Builder<'_> {
         implicit.extend(always.iter().map(|name| {
             let what = Expectation::Always(Always { name: (*name).to_owned() });
             step(format!("always-{name}"), format!("{name} fires all the time"), what)
+        }));
+        implicit.extend(self.managed(steps, &known_names).map(|what| {
+            step("grafana-rules".to_owned(), "Grafana's own rules answer, and fire as expected".to_owned(), what)
         }));
         implicit.extend(scenario.load.iter().map(|load| {
             let achieved = Condition::parse(">= 99%").expect("a constant condition parses");
@@ -250,7 +260,7 @@ fn objective(written: &model::LoadExpectation) -> Objective {
     }
 }
 
-fn labels(written: &BTreeMap<String, Spanned<String>>) -> Labels {
+pub(super) fn labels(written: &BTreeMap<String, Spanned<String>>) -> Labels {
     written.iter().map(|(name, value)| (name.clone(), value.get().clone())).collect()
 }
 
@@ -282,7 +292,7 @@ fn within(written: &model::Expectation) -> Option<Duration> {
     own.or(written.within.as_ref()).map(|within| within.0)
 }
 
-fn title(what: &Expectation, written: &model::Expectation) -> String {
+fn title(written: &model::Expectation) -> String {
     let window = written.during.get();
     let negative = if written.mode() == model::Mode::Never { "never " } else { "" };
     match written.that.get() {
@@ -294,6 +304,17 @@ fn title(what: &Expectation, written: &model::Expectation) -> String {
             let promise = it.within.as_ref().map_or_else(String::new, |within| format!(" within {}", **within));
             format!("{} is {negative}told of {}{promise} ({window})", it.receiver, it.alert)
         }
+        That::Heartbeat(it) => match &it.missed_within {
+            Some(within) => format!("{} misses a beat of {} within {} ({window})", it.receiver, it.alert, **within),
+            None => format!("{} beats at {} every {} ({window})", it.alert, it.receiver, *it.every),
+        },
+        That::Inhibition(it) => {
+            let who = it.receiver.as_ref().map_or("nobody", |receiver| receiver.get().as_str());
+            let verb = if it.receiver.is_some() { "is not told" } else { "is told" };
+            format!("{who} {verb} of {} while {} fires ({window})", it.alert, it.by)
+        }
+        That::Silence(it) => format!("{} is told of {} only after the silence ({window})", it.receiver, it.alert),
+        That::MuteTime(it) => format!("{} is told of {} only after the mute time ({window})", it.receiver, it.alert),
         That::Metric(it) => format!("metric {negative}{} {} ({window})", short(it.query.get()), **it.value),
         That::Log(it) => format!("log {negative}{} ({window})", short(it.query.get())),
         That::Target(it) => format!("target {} {negative}{:?} ({window})", it.job, it.health).to_lowercase(),
@@ -301,12 +322,16 @@ fn title(what: &Expectation, written: &model::Expectation) -> String {
             let request = it.request.as_ref().map_or_else(String::new, |request| format!(" / {request}"));
             format!("load {}{request} ({window})", it.name)
         }
-        That::Agreement(it) => {
-            let names: Vec<String> =
-                it.between.iter().map(|observer| format!("{:?}", observer.get()).to_lowercase()).collect();
-            format!("{} agree on requests ({window})", names.join(", "))
+        That::Agreement(it) => signal::title(it, window),
+        That::Series(it) => format!("series {} ({window})", it.metric),
+        That::Dashboard(it) => {
+            let panels = if it.panels.is_empty() {
+                String::new()
+            } else {
+                format!(" / {}", it.panels.iter().map(|panel| panel.get().as_str()).collect::<Vec<_>>().join(", "))
+            };
+            format!("dashboard {}{panels} {negative}shows {:?} ({window})", it.uid, it.shows).to_lowercase()
         }
-        _ => format!("{} ({window})", what.kind()),
     }
 }
 

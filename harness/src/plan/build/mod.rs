@@ -1,25 +1,43 @@
 //! Turns a scenario as written into a [`Plan`]: ids, absolute lengths in real time, scaled queries, bounds.
 
 mod expectation;
+mod message;
+mod signal;
 mod traffic;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::expect::{Expectation, Mode};
 use crate::fault::{Fault, Misbehaviour, ProcessAction};
 use crate::load;
+use crate::plan::bound;
+use crate::plan::provision::Provisioned;
 use crate::plan::scale::{ConfigSet, Scale};
 use crate::plan::timeline::{FaultStep, Schedule};
 use crate::scenario::model::{self, Injection, Scenario};
 use crate::scenario::{Loaded, spanned::Spanned};
 use crate::source::Location;
+use crate::stack::spec::Signals;
 
 pub use traffic::drawn;
+
+/// What a plan is carried out for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To see what the faults do.
+    #[default]
+    Drill,
+    /// To see what happens without them: every window keeps its length, and nothing is injected.
+    Control,
+}
 
 /// A scenario, ready to be run.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// What for.
+    pub purpose: Purpose,
     /// Its name.
     pub name: String,
     /// What it is about.
@@ -54,6 +72,7 @@ impl Plan {
     pub fn without_scenario(name: &str, stack: PathBuf, scale: f64) -> Self {
         let schedule = Schedule { baseline: Duration::ZERO, recovery: Duration::ZERO, faults: Vec::new() };
         Self {
+            purpose: Purpose::Drill,
             name: name.to_owned(),
             summary: String::new(),
             tags: Vec::new(),
@@ -71,6 +90,20 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The receivers whose inboxes must be proved open, because an expectation is about what they do not get.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<String> {
+        let of = |step: &Step| match &step.what {
+            Expectation::Notification(it) if step.mode == Mode::Never => Some(it.receiver.clone()),
+            Expectation::Heartbeat(it) => Some(it.receiver.clone()),
+            Expectation::Suppression(it) => it.receiver.clone(),
+            _ => None,
+        };
+        self.expectations.iter().filter_map(of).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
 /// A load, ready but for the address it goes to and the seeds it draws from.
 #[derive(Clone, Debug)]
 pub struct LoadPlan {
@@ -82,6 +115,8 @@ pub struct LoadPlan {
     pub ramp: Duration,
     /// Per request.
     pub timeout: Duration,
+    /// What is spoken.
+    pub protocol: load::Protocol,
     /// What is sent.
     pub requests: Vec<load::RequestTemplate>,
     /// What is sent one after the other.
@@ -150,6 +185,20 @@ pub enum During {
     Any(Vec<String>),
 }
 
+impl During {
+    /// The fault of a window that is one fault's.
+    #[must_use]
+    pub fn only_fault(&self) -> Option<&str> {
+        match self {
+            Self::All(ids) | Self::Any(ids) => match ids.as_slice() {
+                [id] => Some(id),
+                _ => None,
+            },
+            Self::Baseline | Self::Recovery | Self::Run => None,
+        }
+    }
+}
+
 /// Why a scenario cannot be planned although it lints clean.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{location}: {message}")]
@@ -160,7 +209,8 @@ pub struct Refused {
     pub message: String,
 }
 
-/// Builds the plan. `scaled` is `config` with all durations divided; bounds are computed from it.
+/// Builds the plan. `scaled` is `config` with all durations divided; bounds are computed from it, and from how far the faults
+/// drive what `signals` names.
 ///
 /// # Errors
 /// For kinds of faults or expectations that the harness reads and cannot do, and for queries that cannot be scaled.
@@ -170,9 +220,19 @@ pub fn build(
     scaled: &ConfigSet,
     stack: PathBuf,
     scale: Scale,
+    aside: Aside<'_>,
 ) -> Result<Plan, Vec<Refused>> {
-    let builder = Builder { loaded, config, scaled, scale };
+    let builder = Builder { loaded, config, scaled, scale, signals: aside.signals, provisioned: aside.provisioned };
     builder.plan(stack)
+}
+
+/// What a plan is made from besides the scenario and the configuration of Prometheus and Alertmanager.
+#[derive(Clone, Copy)]
+pub struct Aside<'a> {
+    /// What the service calls its signals.
+    pub signals: &'a Signals,
+    /// What Grafana is provisioned with.
+    pub provisioned: &'a Provisioned,
 }
 
 pub(super) struct Builder<'a> {
@@ -180,6 +240,15 @@ pub(super) struct Builder<'a> {
     config: &'a ConfigSet,
     scaled: &'a ConfigSet,
     scale: Scale,
+    signals: &'a Signals,
+    provisioned: &'a Provisioned,
+}
+
+/// What is sent and what is broken.
+#[derive(Clone, Copy)]
+struct Traffic<'a> {
+    faults: &'a [Fault],
+    loads: &'a [LoadPlan],
 }
 
 impl Builder<'_> {
@@ -205,16 +274,18 @@ impl Builder<'_> {
                 None
             }
         };
-        let faults = self.scenario().fault.iter().filter_map(|fault| keep(self.fault(fault))).collect();
-        let (expectations, errors) = self.expectations();
+        let faults: Vec<Fault> = self.scenario().fault.iter().filter_map(|fault| keep(self.fault(fault))).collect();
+        let loads: Vec<LoadPlan> =
+            self.scenario().load.iter().filter_map(|load| self.load(load, &mut refused)).collect();
+        let (expectations, errors) = self.expectations(Traffic { faults: &faults, loads: &loads });
         refused.extend(errors);
-        let loads = self.scenario().load.iter().filter_map(|load| self.load(load, &mut refused)).collect();
         if !refused.is_empty() {
             return Err(refused);
         }
         let scenario = self.scenario();
         let reach = expectations.iter().map(|step: &Step| self.reach_of(&step.what)).max().unwrap_or_default();
         Ok(Plan {
+            purpose: Purpose::Drill,
             name: scenario.name.get().clone(),
             summary: scenario.summary.clone(),
             tags: scenario.tags.iter().map(|tag| tag.get().clone()).collect(),
@@ -250,7 +321,7 @@ impl Builder<'_> {
         let process = |action, process: &model::Process| {
             let name = process.target.get();
             match name.strip_prefix("receiver:") {
-                Some(receiver) => Fault::Receiver { name: receiver.to_owned(), misbehaviour: Misbehaviour::Refuse },
+                Some(receiver) => Fault::Receiver { name: receiver.to_owned(), misbehaviour: Misbehaviour::Dead },
                 None => Fault::Process { action, target: name.clone() },
             }
         };
@@ -267,6 +338,7 @@ impl Builder<'_> {
             Injection::Restart(it) => Ok(process(ProcessAction::Restart, it)),
             Injection::Pause(it) => Ok(process(ProcessAction::Pause, it)),
             Injection::Load(it) => Ok(Fault::Load { name: it.name.get().clone(), factor: *it.factor.get() }),
+            Injection::MuteTime(it) => Ok(Fault::MuteTime { interval: it.interval.get().clone() }),
             Injection::Silence(it) => Ok(Fault::Silence { matchers: it.matchers.get().clone() }),
             other => {
                 let message = format!("the fault `{}` is read, and no provider here can inject it yet", other.kind());
@@ -291,18 +363,23 @@ fn echo(steps: &[Step]) -> Duration {
             let ended = bound.resolved.ceiling + bound.resolved_delivery.ceiling;
             it.within.unwrap_or_default().max(told).max(ended)
         }
+        Expectation::Suppression(it) => it.bound.clone().unwrap_or_default().delivery.ceiling + bound::TRANSPORT,
+        Expectation::Heartbeat(it) => it.every,
         _ => Duration::ZERO,
     };
     let in_faults = steps.iter().filter(|step| matches!(step.during, During::All(_) | During::Any(_)));
     in_faults.map(of).max().unwrap_or_default()
 }
 
-/// `errors` and `slow` on `receiver:<name>` are the inbox's own misbehaviour, no switch of a component.
+/// `errors`, `slow` and `http` on `receiver:<name>` are the inbox's own misbehaviour, no switch of a component and no proxy.
 fn on_receiver(inject: &Injection) -> Option<Fault> {
-    let name = inject.target()?.strip_prefix("receiver:")?.to_owned();
+    let target = inject.target().map(|target| target.get().clone()).or_else(|| inject.ends().map(|(_, to)| to))?;
+    let name = target.strip_prefix("receiver:")?.to_owned();
+    let answer = |status, after, first| Misbehaviour::Answer { status, after, first };
     let misbehaviour = match inject {
-        Injection::Errors(it) => Misbehaviour::Status(it.status.unwrap_or(500)),
-        Injection::Slow(it) => Misbehaviour::Slow(it.add.0),
+        Injection::Errors(it) => answer(Some(it.status.unwrap_or(500)), Duration::ZERO, None),
+        Injection::Slow(it) => answer(None, it.add.0, None),
+        Injection::Http(it) => answer(it.status, it.delay.unwrap_or_default().0, it.first),
         _ => return None,
     };
     Some(Fault::Receiver { name, misbehaviour })

@@ -26,6 +26,11 @@ impl Builder<'_> {
             model,
             ramp,
             timeout: written.timeout(),
+            protocol: match written.http {
+                model::Http::One => load::Protocol::Http1,
+                model::Http::Two => load::Protocol::Http2,
+                model::Http::Auto => load::Protocol::Negotiated,
+            },
             requests,
             journeys,
             seeds,
@@ -103,7 +108,11 @@ fn request_template(place: Place, written: &model::Request, seeds: &mut Vec<Seed
         headers: written.headers.iter().map(|(name, value)| (name.clone(), value.get().clone())).collect(),
         json: written.json.as_ref().map(|json| json.get().clone()),
         with,
-        expect: load::Checks { status: written.expect.status.clone(), ..load::Checks::default() },
+        expect: load::Checks {
+            status: written.expect.status.clone(),
+            body_contains: written.expect.contains.as_ref().map(|text| text.get().clone()),
+            json: written.expect.json.iter().map(|(pointer, value)| (pointer.clone(), value.get().clone())).collect(),
+        },
     }
 }
 

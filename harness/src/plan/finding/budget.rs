@@ -46,10 +46,16 @@ pub struct TooClose {
 /// The first comparison of a rule with a constant, reading from the left: `(a > 5) and b` has 5.
 #[must_use]
 pub fn threshold(rule: &Rule) -> Option<Threshold> {
+    compared(rule).map(|(threshold, _)| threshold)
+}
+
+/// The same, with the side that is compared.
+#[must_use]
+pub fn compared(rule: &Rule) -> Option<(Threshold, &Expr)> {
     of(&rule.ast)
 }
 
-fn of(expr: &Expr) -> Option<Threshold> {
+fn of(expr: &Expr) -> Option<(Threshold, &Expr)> {
     match expr {
         Expr::Paren(paren) => of(&paren.expr),
         Expr::Binary(binary) if binary.op.id() == T_LAND => of(&binary.lhs),
@@ -57,8 +63,8 @@ fn of(expr: &Expr) -> Option<Threshold> {
             let operator = operator(binary.op.id())?;
             let constant = |side: &Expr| promql::constant_value(side);
             match (constant(&binary.lhs), constant(&binary.rhs)) {
-                (None, Some(value)) => Some(Threshold { operator, value }),
-                (Some(value), None) => Some(Threshold { operator: turned(operator), value }),
+                (None, Some(value)) => Some((Threshold { operator, value }, &binary.lhs)),
+                (Some(value), None) => Some((Threshold { operator: turned(operator), value }, &binary.rhs)),
                 _ => None,
             }
         }

@@ -1,7 +1,10 @@
 //! What the timing model can prove about the user's rules and routes without a run, each with the arithmetic. Fed with the
 //! configuration as written; read by `harness lint` and the report.
 
+mod allow;
 mod budget;
+mod file;
+mod package;
 mod route;
 mod rule;
 
@@ -10,11 +13,14 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::scale::alertmanager::AlertmanagerConfig;
 use super::scale::promql::{self, PromqlError};
+use super::scale::source::SourceFile;
 use super::scale::{ConfigSet, PrometheusConfig};
 use crate::source::Location;
 
-pub use budget::{EventBudget, FEWEST_EVENTS, Threshold, TooClose, event_budget, threshold, too_close};
+pub use budget::{EventBudget, FEWEST_EVENTS, Threshold, TooClose, compared, event_budget, threshold, too_close};
+pub use file::{FileFindings, findings_of};
 
 /// Something to know about a rule or a route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +83,12 @@ codes! {
     UpWithoutAbsent = "up-without-absent", Note: "`up == 0` is silent when the target is gone from the configuration.",
     QuantileWithoutLe = "quantile-without-le", Error: "`histogram_quantile` over an aggregation without `le` has no buckets.",
     RepeatEqualsGroup = "repeat-equals-group", Warning: "`repeat_interval` is looked at on ticks of `group_interval` only.",
+    DroppedLabel = "dropped-label", Warning: "An annotation uses a label that the expression's aggregation drops: the text has a hole.",
+    UnknownField = "unknown-field", Error: "Prometheus refuses a file with a field that it does not know.",
+    PackedResource = "packed-resource", Note: "The file is a resource for an operator, which Prometheus itself refuses.",
+    MergeKey = "merge-key", Note: "A rule takes fields from another one by a YAML merge key.",
+    AmbiguousScalar = "ambiguous-scalar", Warning: "A text without quotes is a number or a boolean to other YAML readers.",
+    UselessAllowance = "useless-allowance", Warning: "An allowance without a reason, or one that covers nothing.",
     InhibitsEverywhere = "inhibits-everywhere", Warning: "An inhibition rule without `equal` silences its targets everywhere.",
 }
 
@@ -92,12 +104,40 @@ pub enum Level {
     Error,
 }
 
-/// Every finding, in the order of the files.
+/// Every finding, in the order of the files, but for those that the files allow with a reason.
 #[must_use]
 pub fn findings(config: &ConfigSet) -> Vec<Finding> {
     let mut found = rule::findings(&config.prometheus);
-    found.extend(config.alertmanager.iter().flat_map(route::findings));
-    found
+    found.extend(config.prometheus.rule_files.iter().flat_map(package::findings));
+    let mut left = Vec::new();
+    for file in &config.prometheus.rule_files {
+        let name = file.name();
+        let own: Vec<Finding> = found.iter().filter(|finding| finding.location.file == name).cloned().collect();
+        let rules = config.prometheus.groups.iter().flat_map(|group| &group.rules);
+        let starts = rules.filter(|rule| rule.location.file == name).map(|rule| rule.location.line).collect();
+        left.extend(allowed(file, starts, own));
+    }
+    left.extend(config.alertmanager.iter().flat_map(route_findings));
+    left
+}
+
+/// Findings about routes and inhibition, but for those that the file allows with a reason.
+#[must_use]
+pub fn route_findings(manager: &AlertmanagerConfig) -> Vec<Finding> {
+    let routes = manager.route.nodes().into_iter().map(|node| node.target.location.line);
+    let starts = routes.chain(manager.inhibit_rules.iter().map(|rule| rule.location.line)).collect();
+    allowed(&manager.file, starts, route::findings(manager))
+}
+
+/// Findings about a file of unit tests for rules.
+#[must_use]
+pub fn test_findings(file: &SourceFile) -> Vec<Finding> {
+    allowed(file, Vec::new(), package::findings(file))
+}
+
+fn allowed(file: &SourceFile, mut starts: Vec<u32>, found: Vec<Finding>) -> Vec<Finding> {
+    starts.sort_unstable();
+    allow::apply(&file.name(), &file.text, &starts, found)
 }
 
 /// What is wrong with the windows of a query that is not a rule, such as a scenario's; each kind with its arithmetic.
@@ -108,6 +148,18 @@ pub fn findings(config: &ConfigSet) -> Vec<Finding> {
 pub fn query_findings(config: &PrometheusConfig, query: &str) -> Result<Vec<(FindingCode, String)>, PromqlError> {
     let windows = promql::windows(&promql::parse(query)?);
     Ok(windows.iter().filter_map(|window| rule::too_short(config, window)).collect())
+}
+
+impl Level {
+    /// The word in front of the code.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
 }
 
 impl fmt::Display for Finding {

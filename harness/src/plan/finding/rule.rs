@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promql_parser::label::MatchOp;
-use promql_parser::parser::token::{T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR};
+use promql_parser::parser::token::{T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LUNLESS};
 use promql_parser::parser::{Expr, VectorSelector};
 
 use super::{Finding, FindingCode};
@@ -40,6 +40,7 @@ impl Case<'_> {
             found.extend(self.one_bad_scrape(&windows));
             found.extend(self.instant_rate(&windows));
             found.extend(self.up_without_absent());
+            found.extend(self.dropped_label());
         }
         found
     }
@@ -193,6 +194,24 @@ impl Case<'_> {
         Some(self.finding(FindingCode::UpWithoutAbsent, message, "add an alert on `absent(up{job=\"…\"})`"))
     }
 
+    /// `sum by (job)` and `{{ $labels.instance }}`: nothing stands there.
+    fn dropped_label(&self) -> Option<Finding> {
+        let kept = kept_labels(&self.rule.ast)?;
+        let texts = self.rule.annotations.iter().chain(&self.rule.labels);
+        let (name, label) = texts
+            .filter_map(|(name, text)| Some((name, used_labels(text).into_iter().find(|label| !kept.contains(label))?)))
+            .next()?;
+        let message = format!(
+            "`{name}` shows `$labels.{label}`, and the expression keeps {} only: the text has a hole",
+            if kept.is_empty() { "no label".to_owned() } else { format!("`{}`", kept.join("`, `")) }
+        );
+        Some(self.finding(
+            FindingCode::DroppedLabel,
+            message,
+            "keep the label with `by (…)`, or leave it out of the text",
+        ))
+    }
+
     fn quantile_without_le(&self) -> Option<Finding> {
         let mut found = false;
         visit(&self.rule.ast, &mut |node| {
@@ -244,6 +263,43 @@ fn raises(expr: &Expr) -> bool {
         Expr::Binary(binary) => matches!(binary.op.id(), T_GTR | T_GTE),
         _ => false,
     }
+}
+
+/// The labels an expression keeps, where an aggregation names them; none where that cannot be known.
+fn kept_labels(expr: &Expr) -> Option<Vec<String>> {
+    match expr {
+        Expr::Paren(paren) => kept_labels(&paren.expr),
+        Expr::Aggregate(aggregate) => match &aggregate.modifier {
+            None => Some(Vec::new()),
+            Some(modifier) if modifier.is_include() => Some(modifier.labels().labels.clone()),
+            Some(_) => None,
+        },
+        Expr::Binary(binary) if binary.op.id() != T_LOR => {
+            let joins = binary.modifier.as_ref().is_some_and(|modifier| {
+                modifier.matching.is_some() && binary.op.id() != T_LAND && binary.op.id() != T_LUNLESS
+            });
+            let (lhs, rhs) = (&binary.lhs, &binary.rhs);
+            match (promql::constant_value(lhs), promql::constant_value(rhs)) {
+                (Some(_), None) => kept_labels(rhs),
+                _ if joins => None,
+                _ => kept_labels(lhs),
+            }
+        }
+        Expr::Call(call) if call.func.name == "histogram_quantile" => {
+            let mut kept = kept_labels(call.args.args.get(1)?)?;
+            kept.retain(|label| label != "le");
+            Some(kept)
+        }
+        _ => None,
+    }
+}
+
+/// The labels a template names as `$labels.x` or `.Labels.x`.
+fn used_labels(text: &str) -> Vec<String> {
+    let uses = ["$labels.", ".Labels."];
+    let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let at = |mark: &'static str| text.match_indices(mark).map(move |(at, _)| name(&text[at + mark.len()..]));
+    uses.into_iter().flat_map(at).filter(|label| !label.is_empty()).collect()
 }
 
 fn unparenthesised(expr: &Expr) -> &Expr {

@@ -118,3 +118,92 @@ fn queries_of_scenarios_are_looked_at_t06() {
     assert_eq!(codes("sum(rate(x[1m]))").unwrap(), []);
     assert!(codes("rate(x)").is_err());
 }
+
+#[test]
+fn a_label_that_the_aggregation_drops_leaves_a_hole_in_the_text() {
+    let with =
+        |expr: &str, text: &str| codes(&format!("{{alert: A, expr: '{expr}', for: 1m, annotations: {{s: '{text}'}}}}"));
+    let dropped = "dropped-label";
+    assert!(with("sum by (job) (x) > 1", "{{ $labels.instance }}").contains(&dropped));
+    assert!(with("1 < sum(x)", "{{ .Labels.job }}").contains(&dropped));
+    assert!(with("histogram_quantile(0.9, sum by (job, le) (rate(x[5m]))) > 1", "{{ $labels.le }}").contains(&dropped));
+    assert!(!with("sum by (job) (x) > 1", "{{ $labels.job }}").contains(&dropped));
+    assert!(!with("sum without (pod) (x) > 1", "{{ $labels.job }}").contains(&dropped), "cannot be known");
+    assert!(!with("sum by (job) (x) * on (job) group_left (team) y > 1", "{{ $labels.team }}").contains(&dropped));
+    assert!(!with("x > 1", "{{ $labels.job }}").contains(&dropped));
+}
+
+fn package(text: &str) -> Vec<&'static str> {
+    findings(&set(text, None)).into_iter().map(|finding| finding.code.code()).collect()
+}
+
+#[test]
+fn packaging_traps_are_found() {
+    let rule = "{alert: A, expr: 'x > 1', for: 10m, labels: {severity: page}}";
+    let plain = format!("groups: [{{name: g, rules: [{rule}]}}]\n");
+    assert!(package(&plain).is_empty(), "{:?}", package(&plain));
+    let resource = format!("kind: PrometheusRule\nspec:\n  {plain}");
+    assert_eq!(package(&resource), ["packed-resource"]);
+    assert_eq!(package(&plain.replace("for: 10m", "for: 10m, anotations: {}")), ["unknown-field"]);
+    assert_eq!(package(&plain.replace("name: g", "name: g, partial_response_strategy: warn")), ["unknown-field"]);
+    for text in ["0x720", "012", "1_000", "yes", "Off"] {
+        assert_eq!(package(&plain.replace("page", text)), ["ambiguous-scalar"], "{text}");
+        assert!(package(&plain.replace("page", &format!("'{text}'"))).is_empty(), "{text} in quotes");
+    }
+    let merged = "groups: [{name: g, rules: [&a {alert: A, expr: 'x > 1', for: 10m}, {<<: *a, alert: B}]}]\n";
+    assert_eq!(package(merged), ["merge-key"]);
+    let helm = from_text(Path::new("r.yml"), "groups: [{name: '{{ .Values.x }}'}]\n".to_owned()).unwrap_err();
+    assert!(helm.to_string().contains("helm template"), "{helm}");
+}
+
+#[test]
+fn hex_integers_in_unit_tests_of_rules_are_found() {
+    let test = |values: &str| {
+        let text = format!("tests:\n  - input_series:\n      - series: up\n        values: {values}\n");
+        test_findings(&from_text(Path::new("t.yml"), text).unwrap())
+    };
+    let found = test("0x720");
+    assert_eq!((found.len(), found[0].location.line), (1, 4));
+    assert!(found[0].message.contains("1824"), "{}", found[0].message);
+    assert!(test("'0x720'").is_empty() && test("0x720 1").is_empty());
+}
+
+#[test]
+fn an_allowance_needs_a_reason_and_something_to_allow() {
+    let rules = |comments: [&str; 3]| {
+        let [top, first, second] = comments;
+        let text = format!(
+            "{top}\ngroups:\n  - name: g\n    rules:\n      {first}\n      - alert: A\n        expr: x > 1\n      {second}\n      - alert: B\n        expr: y > 1\n"
+        );
+        let found = findings(&set(&text, None));
+        found.into_iter().map(|finding| (finding.code.code(), finding.location.line)).collect::<Vec<_>>()
+    };
+    let bad = "one-bad-scrape";
+    assert_eq!(rules(["", "", ""]), [(bad, 7), (bad, 10)]);
+    assert_eq!(rules(["", "# harness: allow(one-bad-scrape) it repeats itself", ""]), [(bad, 10)]);
+    assert_eq!(rules(["# harness: allow(one-bad-scrape, lazy-counter) gauges of ours", "", ""]), []);
+    let without = rules(["", "# harness: allow(one-bad-scrape)", ""]);
+    assert_eq!(without, [("useless-allowance", 5), (bad, 7), (bad, 10)]);
+    let unused = rules(["", "", "# harness: allow(lazy-counter) no counter here"]);
+    assert_eq!(unused, [(bad, 7), ("useless-allowance", 8), (bad, 10)]);
+    assert!(rules(["# harness: allow(nonsense) x", "", ""]).contains(&("useless-allowance", 1)));
+}
+
+#[test]
+fn a_rule_file_is_read_beside_the_prometheus_that_loads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::create_dir_all(folder.path().join("rules")).unwrap();
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name)
+    };
+    let rules = write("rules/a.yml", "groups: [{name: g, rules: [{alert: A, expr: 'rate(x[1m]) > 1', for: 10m}]}]\n");
+    let quick = std::time::Duration::from_secs(15);
+    let alone = findings_of(&rules, quick).unwrap();
+    assert!(alone.assumed && alone.findings.is_empty(), "{:?}", alone.findings);
+    write("prometheus.yml", "global: {scrape_interval: 30s}\nrule_files: [rules/*.yml]\nscrape_configs: []\n");
+    let loaded = findings_of(&rules, quick).unwrap();
+    let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code.code()).collect();
+    assert_eq!((loaded.assumed, codes), (false, vec!["short-window"]), "30 s leave two samples in a minute");
+    assert_eq!(loaded.findings[0].location.file, rules.display().to_string());
+}

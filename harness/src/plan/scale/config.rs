@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::alertmanager::{self, AlertmanagerConfig};
 use super::promql::{self, Context};
 use super::rule::{self, Rule, RuleGroup, RuleKind};
-use super::source::{ConfigError, SourceFile};
-use super::yaml::Node;
+use super::source::{self, ConfigError, SourceFile};
+use super::yaml::{Node, Value};
 use crate::source::Location;
 
 /// Prometheus's default for `scrape_interval` and `evaluation_interval`.
@@ -48,6 +48,10 @@ pub struct PrometheusConfig {
     pub groups: Vec<RuleGroup>,
     /// Targets of the `alerting:` block, as written.
     pub alertmanagers: Vec<String>,
+    /// The files that `file_sd_configs` name.
+    pub target_files: Vec<SourceFile>,
+    /// Entries of `file_sd_configs` that match no file, which Prometheus passes over in silence.
+    pub unmatched_target_files: Vec<(Location, String)>,
 }
 
 /// A scrape job.
@@ -61,9 +65,9 @@ pub struct ScrapeJob {
     pub timeout: Duration,
     /// The path, `/metrics` by default.
     pub metrics_path: String,
-    /// Targets of `static_configs`, as written.
+    /// Targets of `static_configs` and of the files of `file_sd_configs`, as written.
     pub targets: Vec<String>,
-    /// Kinds of discovery other than static, which a drill cannot follow.
+    /// Kinds of discovery other than static and by file, which a drill cannot follow.
     pub discovery: Vec<String>,
     /// Whether samples keep the exporter's own time stamps (then staleness markers are missing).
     pub honors_timestamps: bool,
@@ -72,6 +76,29 @@ pub struct ScrapeJob {
 }
 
 impl PrometheusConfig {
+    /// Adds the files that `file_sd_configs` name, and their targets to the jobs that name them.
+    ///
+    /// # Errors
+    /// When a file is no list of target groups.
+    pub fn add_target_files(&mut self, files: Vec<SourceFile>) -> Result<(), ConfigError> {
+        for file in &files {
+            let list = file.document.as_ref();
+            if let Some(node) = list.filter(|node| !matches!(node.value, Value::Sequence(..))) {
+                let message = "a file of targets is a list: `- targets: [\"host:port\"]`";
+                return Err(file.error(node, message));
+            }
+        }
+        let document = self.file.document.clone();
+        let jobs = document.as_ref().and_then(|document| document.get("scrape_configs")).map(Node::items);
+        for (job, node) in self.jobs.iter_mut().zip(jobs.unwrap_or_default()) {
+            for file in files_of(&self.file, node, &files) {
+                job.targets.extend(file_targets(file).into_iter().filter_map(Node::text).map(str::to_owned));
+            }
+        }
+        self.target_files = files;
+        Ok(())
+    }
+
     /// Every alerting rule with its group.
     pub fn alerts(&self) -> impl Iterator<Item = (&RuleGroup, &Rule)> {
         self.groups
@@ -102,18 +129,24 @@ impl PrometheusConfig {
     /// What the rewriter must know of the rules as one set: which recorded series are elapsed times.
     #[must_use]
     pub fn context(&self) -> Context {
-        let mut context = Context::default();
-        loop {
-            let records = self.groups.iter().flat_map(|group| &group.rules).filter(|rule| !rule.is_alert());
-            let found: BTreeSet<String> = records
-                .filter(|rule| promql::is_elapsed_time(&rule.ast, &context))
-                .map(|rule| rule.name().to_owned())
-                .collect();
-            if found == context.elapsed {
-                return context;
-            }
-            context.elapsed = found;
+        context_of(&self.groups)
+    }
+}
+
+/// What the rewriter must know of rules that belong together.
+#[must_use]
+pub fn context_of(groups: &[RuleGroup]) -> Context {
+    let mut context = Context::default();
+    loop {
+        let records = groups.iter().flat_map(|group| &group.rules).filter(|rule| !rule.is_alert());
+        let found: BTreeSet<String> = records
+            .filter(|rule| promql::is_elapsed_time(&rule.ast, &context))
+            .map(|rule| rule.name().to_owned())
+            .collect();
+        if found == context.elapsed {
+            return context;
         }
+        context.elapsed = found;
     }
 }
 
@@ -164,6 +197,8 @@ fn parse_prometheus(file: SourceFile, rule_files: Vec<SourceFile>) -> Result<Pro
         evaluation_interval: interval(&file, &global, "evaluation_interval")?.unwrap_or(DEFAULT_INTERVAL),
         external_labels: rule::texts(&file, global.get("external_labels"))?,
         unmatched_rule_files: Vec::new(),
+        unmatched_target_files: Vec::new(),
+        target_files: Vec::new(),
         jobs: jobs.iter().map(|node| job(&file, node, scrape_interval, scrape_timeout)).collect::<Result<_, _>>()?,
         groups,
         alertmanagers: alertmanager_targets(&document).into_iter().filter_map(Node::text).map(str::to_owned).collect(),
@@ -190,7 +225,7 @@ fn job(file: &SourceFile, node: &Node, global: Duration, global_timeout: Duratio
     let interval = interval(file, node, "scrape_interval")?.unwrap_or(global);
     let timeout = file.duration_of(node, "scrape_timeout")?.unwrap_or(global_timeout).min(interval);
     let discovery =
-        node.entries().into_iter().filter_map(|(key, _)| key.text()).filter(|key| key.ends_with("_sd_configs"));
+        node.entries().into_iter().filter_map(|(key, _)| key.text()).filter(|key| is_foreign_discovery(key));
     Ok(ScrapeJob {
         name,
         interval,
@@ -203,10 +238,52 @@ fn job(file: &SourceFile, node: &Node, global: Duration, global_timeout: Duratio
     })
 }
 
+/// The lists of targets in a job's `static_configs`.
+pub(super) fn target_lists(job: &Node) -> Vec<&Node> {
+    let groups = job.get("static_configs").map(Node::items).unwrap_or_default();
+    groups.iter().filter_map(|group| group.get("targets")).collect()
+}
+
 /// The target scalars of a job's `static_configs`.
 pub(super) fn job_targets(job: &Node) -> Vec<&Node> {
-    let groups = job.get("static_configs").map(Node::items).unwrap_or_default();
-    groups.iter().filter_map(|group| group.get("targets")).flat_map(Node::items).collect()
+    target_lists(job).into_iter().flat_map(Node::items).collect()
+}
+
+/// The lists of targets in a file of `file_sd_configs`.
+pub(super) fn file_target_lists(file: &SourceFile) -> Vec<&Node> {
+    let groups = file.document.as_ref().map(Node::items).unwrap_or_default();
+    groups.iter().filter_map(|group| group.get("targets")).collect()
+}
+
+fn file_targets(file: &SourceFile) -> Vec<&Node> {
+    file_target_lists(file).into_iter().flat_map(Node::items).collect()
+}
+
+/// The `files` of a job's `file_sd_configs`.
+pub(super) fn target_file_patterns(job: &Node) -> Vec<&Node> {
+    let entries = job.get("file_sd_configs").map(Node::items).unwrap_or_default();
+    entries.iter().filter_map(|entry| entry.get("files")).flat_map(Node::items).collect()
+}
+
+/// The patterns of all jobs.
+pub(super) fn all_target_file_patterns(file: &SourceFile) -> Vec<&Node> {
+    let jobs = file.document.as_ref().and_then(|document| document.get("scrape_configs")).map(Node::items);
+    jobs.unwrap_or_default().iter().flat_map(target_file_patterns).collect()
+}
+
+/// Those of `files` that a job names.
+pub(super) fn files_of<'a>(prometheus: &SourceFile, job: &Node, files: &'a [SourceFile]) -> Vec<&'a SourceFile> {
+    let patterns = target_file_patterns(job);
+    let named = |file: &&SourceFile| {
+        let mut patterns = patterns.iter().filter_map(|pattern| pattern.text());
+        patterns.any(|pattern| source::names(prometheus, pattern, &file.relative))
+    };
+    files.iter().filter(named).collect()
+}
+
+/// Whether a key of a job brings targets that a drill cannot know.
+pub(super) fn is_foreign_discovery(key: &str) -> bool {
+    key.ends_with("_sd_configs") && key != "file_sd_configs"
 }
 
 /// The target scalars of the `alerting:` block.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use promql_parser::label::MatchOp;
 use promql_parser::parser::Expr;
 
 use super::promql;
@@ -71,6 +72,25 @@ impl Rule {
     #[must_use]
     pub const fn is_alert(&self) -> bool {
         matches!(self.kind, RuleKind::Alert(_))
+    }
+}
+
+impl Rule {
+    /// Whether every selector is `up` of this job, and no function makes something of its absence.
+    #[must_use]
+    pub fn sees_only_up(&self, job: &str) -> bool {
+        let mut absence = false;
+        promql::walk(&self.ast, &mut |node| {
+            absence |= matches!(node, Expr::Call(call) if call.func.name.starts_with("absent"));
+        });
+        let of_job = |matcher: &promql_parser::label::Matcher| {
+            matcher.name == "job" && matcher.op == MatchOp::Equal && matcher.value == job
+        };
+        let selectors = promql::selectors(&self.ast);
+        let only = selectors.iter().all(|(selector, _)| {
+            selector.name.as_deref() == Some("up") && selector.matchers.matchers.iter().any(of_job)
+        });
+        !absence && !selectors.is_empty() && only
     }
 }
 

@@ -108,6 +108,7 @@ pub fn read(paths: &ConfigPaths) -> Result<ConfigSet, ConfigError> {
             }
         }
     }
+    let (mut targets, unmatched_targets) = target_files(&paths.prometheus, &prometheus)?;
     let alertmanager = paths.alertmanager.as_deref().map(load).transpose()?;
     let mut templates = Vec::new();
     if let (Some(file), Some(path)) = (&alertmanager, &paths.alertmanager) {
@@ -121,11 +122,48 @@ pub fn read(paths: &ConfigPaths) -> Result<ConfigSet, ConfigError> {
     let mut prometheus = prometheus;
     let mut alertmanager = alertmanager;
     files.push(&mut prometheus);
-    files.extend(rules.iter_mut().chain(alertmanager.iter_mut()).chain(templates.iter_mut()));
+    files.extend(rules.iter_mut().chain(&mut targets).chain(alertmanager.iter_mut()).chain(templates.iter_mut()));
     set_relative(&mut files);
     let mut set = config::parse(prometheus, rules, alertmanager, templates)?;
     set.prometheus.unmatched_rule_files = unmatched;
+    set.prometheus.unmatched_target_files = unmatched_targets;
+    set.prometheus.add_target_files(targets)?;
     Ok(set)
+}
+
+type Unmatched = Vec<(Location, String)>;
+
+/// The files that `file_sd_configs` name, and the entries that name none.
+fn target_files(path: &Path, prometheus: &SourceFile) -> Result<(Vec<SourceFile>, Unmatched), ConfigError> {
+    let (mut files, mut unmatched): (Vec<SourceFile>, _) = (Vec::new(), Vec::new());
+    for entry in config::all_target_file_patterns(prometheus) {
+        let pattern = entry.text().unwrap_or_default();
+        let found = included(path, pattern);
+        if found.is_empty() {
+            unmatched.push((prometheus.location(entry), pattern.to_owned()));
+        }
+        for path in found {
+            if !files.iter().any(|known| known.path == path) {
+                files.push(load(&path)?);
+            }
+        }
+    }
+    Ok((files, unmatched))
+}
+
+/// Whether a pattern in `config` names the file that lies at `relative` below the configuration's root.
+pub(super) fn names(config: &SourceFile, pattern: &str, relative: &Path) -> bool {
+    let folder = config.relative.parent().unwrap_or_else(|| Path::new(""));
+    let within = |pattern: &Path| {
+        let wanted: Vec<Component<'_>> = folder.components().chain(pattern.components()).collect();
+        let parts: Vec<Component<'_>> = relative.components().collect();
+        let fits = |(wanted, part): (&Component<'_>, &Component<'_>)| {
+            let (wanted, part) = (wanted.as_os_str().to_string_lossy(), part.as_os_str().to_string_lossy());
+            wildcard(&wanted).map_or(wanted == part, |pattern| pattern.is_match(&part))
+        };
+        wanted.len() == parts.len() && wanted.iter().zip(&parts).all(fits)
+    };
+    within(&clean(Path::new(pattern))) || mounted(pattern).is_some_and(|beside| within(&beside))
 }
 
 /// Builds a file from a text, as [`read`] would from a disk.
@@ -193,7 +231,11 @@ impl SourceFile {
     }
 }
 
-fn load(path: &Path) -> Result<SourceFile, ConfigError> {
+/// Reads one YAML file.
+///
+/// # Errors
+/// As [`from_text`], and when it cannot be read.
+pub fn load(path: &Path) -> Result<SourceFile, ConfigError> {
     let file = load_text(path)?;
     from_text(path, file.text)
 }
@@ -294,9 +336,12 @@ fn set_relative(files: &mut [&mut SourceFile]) {
 
 /// The absolute path without `.` and `..`.
 fn normal(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    clean(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+}
+
+fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
-    for part in absolute.components() {
+    for part in path.components() {
         match part {
             Component::ParentDir => drop(clean.pop()),
             Component::CurDir => {}

@@ -7,7 +7,7 @@ use super::{STYLE, policy};
 use crate::event::Verdict;
 use crate::outcome::FactValue;
 use crate::report::length;
-use crate::report::view::{self, Ending, View};
+use crate::report::view::{self, Ending, Run, View};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -93,10 +93,15 @@ fn facts(view: &View) -> Vec<(String, String)> {
         ("took", length::show(view.took())),
         ("time scale", scale),
         ("harness", run.harness.clone()),
-        ("stack", run.provider.clone()),
+        ("stack", provider(run)),
     ];
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
     own.chain(run.machine.iter().map(|(name, value)| (name.clone(), value.clone()))).collect()
+}
+
+fn provider(run: &Run) -> String {
+    let Run { provider, provider_because: because, .. } = run;
+    if because.is_empty() { provider.clone() } else { format!("{provider}: {because}") }
 }
 
 fn duration(seconds: f64) -> std::time::Duration {

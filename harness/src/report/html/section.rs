@@ -7,7 +7,7 @@ use crate::clock::Stamp;
 use crate::event::{AlertState, LoadTotals};
 use crate::report::length::{self, Ruler};
 use crate::report::svg;
-use crate::report::view::{self, Component, Config, Fault, Load, Scenario};
+use crate::report::view::{self, Component, Config, Fault, Load, Scenario, Used};
 
 pub(super) struct Section {
     pub(super) anchor: String,
@@ -27,6 +27,7 @@ pub(super) struct Section {
     pub(super) legend: Vec<String>,
     pub(super) expectations: Vec<Expectation>,
     pub(super) messages: Vec<Message>,
+    pub(super) told: usize,
     pub(super) faults: Vec<FaultRow>,
     pub(super) faults_line: String,
     pub(super) loads: Vec<LoadBox>,
@@ -78,6 +79,11 @@ pub(super) struct ComponentRow {
     pub(super) source: String,
     pub(super) addresses: String,
     pub(super) ready: String,
+    pub(super) cpu: String,
+    pub(super) memory: String,
+    pub(super) restarts: String,
+    pub(super) out_of_memory: String,
+    pub(super) changes: Vec<(String, String)>,
 }
 
 pub(super) struct ConfigBox {
@@ -109,13 +115,14 @@ impl Section {
             timeline: svg::timeline(scenario),
             legend: legend(scenario),
             expectations: expectation::all(scenario),
-            messages: scenario.notifications.iter().map(|it| message::of(it, ruler)).collect(),
+            messages: message::all(&scenario.notifications, ruler),
+            told: scenario.notifications.len(),
             faults: scenario.faults.iter().map(|fault| fault_row(fault, ruler)).collect(),
             faults_line: scenario.faults.iter().map(|it| it.plan.title.as_str()).collect::<Vec<_>>().join(", "),
             loads: scenario.loads.iter().map(load).collect(),
             alerts: alerts(scenario),
             alerts_line: alerts_line(scenario),
-            components: scenario.components.iter().map(component).collect(),
+            components: scenario.components.iter().map(|it| component(it, ruler)).collect(),
             components_line: components_line(scenario),
             configs: scenario.configs.iter().map(config).collect(),
             caveats: scenario.caveats.clone(),
@@ -256,7 +263,13 @@ fn alerts_line(scenario: &Scenario) -> String {
     if names.is_empty() { "nothing fired".to_owned() } else { format!("{} fired", names.join(", ")) }
 }
 
-fn component(component: &Component) -> ComponentRow {
+fn component(component: &Component, ruler: Ruler) -> ComponentRow {
+    let life = &component.life;
+    let used = |show: fn(&Used) -> String| life.used.as_ref().map_or("–".to_owned(), show);
+    let changes = life.changes.iter().map(|(at, change, detail)| {
+        let words = if detail.is_empty() { change.word().to_owned() } else { format!("{}, {detail}", change.word()) };
+        (ruler.production(*at), words)
+    });
     let addresses = component.addresses.iter().map(|(name, address)| format!("{name} {address}"));
     ComponentRow {
         name: component.name.clone(),
@@ -264,13 +277,18 @@ fn component(component: &Component) -> ComponentRow {
         source: component.source.clone(),
         addresses: addresses.collect::<Vec<_>>().join(", "),
         ready: component.took.map_or("never".to_owned(), length::show),
+        cpu: used(|used| format!("{:.2} / {:.2}", used.cpu, used.peak_cpu)),
+        memory: used(|used| length::bytes(used.peak_memory)),
+        restarts: life.restarts().to_string(),
+        out_of_memory: life.out_of_memory().to_string(),
+        changes: changes.collect(),
     }
 }
 
 fn components_line(scenario: &Scenario) -> String {
     let names: Vec<String> =
         scenario.components.iter().map(|it| format!("{} {}", it.name, it.version).trim().to_owned()).collect();
-    let ready = scenario.ready.map_or_else(String::new, |took| format!("; all ready after {}", length::show(took)));
+    let ready = scenario.ready.as_ref().map_or_else(String::new, |it| format!("; all ready after {}", it.words()));
     format!("Components: {}{ready}", names.join(", "))
 }
 

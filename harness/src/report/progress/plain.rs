@@ -2,7 +2,6 @@
 
 use crate::clock::Stamp;
 use crate::event::{Event, EventKind, Phase};
-use crate::report::length;
 use crate::report::view;
 
 /// Knows when the run began.
@@ -27,7 +26,7 @@ fn words(what: &EventKind) -> Option<String> {
         EventKind::RunStarted { run, scenarios, .. } => format!("run {run}: {} scenarios", scenarios.len()),
         EventKind::PhaseStarted { phase: Phase::Startup } => "starting the stack".to_owned(),
         EventKind::PhaseStarted { phase } => view::phase(*phase).to_owned(),
-        EventKind::StackReady { took, .. } => format!("stack ready after {}", length::show(*took)),
+        EventKind::StackReady { .. } => format!("stack ready after {}", view::Ready::of(what)?.words()),
         EventKind::StackFailed { component, reason, message, .. } => {
             let component = component.as_ref().map_or_else(String::new, |name| format!("{name}: "));
             format!("the stack failed: {reason}: {component}{message}")

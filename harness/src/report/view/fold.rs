@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use super::lane::{Change, intervals};
-use super::{Component, Config, Ending, Expectation, Fault, Finding, Lane, Load, Run, Scenario, Span, Trouble, View};
+use super::{
+    Component, Config, Ending, Expectation, Fault, Finding, Lane, Life, Load, Ready, Run, Scenario, Span, Trouble, View,
+};
 use crate::clock::Stamp;
 use crate::event::{Event, EventKind, ExpectationPlan, FaultPlan, ScenarioPlan, Verdict};
 use crate::outcome::{Outcome, Reason};
@@ -61,12 +63,13 @@ fn empty(events: &[Event]) -> View {
 impl View {
     fn take(&mut self, event: &Event) {
         match &event.what {
-            EventKind::RunStarted { run, harness, time_scale, provider, machine, .. } => {
+            EventKind::RunStarted { run, harness, time_scale, provider, provider_because, machine, .. } => {
                 self.run = Run {
                     id: run.clone(),
                     harness: harness.clone(),
                     time_scale: *time_scale,
                     provider: provider.clone(),
+                    provider_because: provider_because.clone(),
                     machine: machine.clone(),
                     ..self.run.clone()
                 };
@@ -162,6 +165,9 @@ impl Scenario {
                 self.configs.push(Config { file: file.clone(), copy: copy.clone(), diff: diff.clone() });
             }
             EventKind::CaveatNoted { message } => self.caveats.push(message.clone()),
+            EventKind::ComponentChanged { component, change, detail } => {
+                self.component(component).life.changes.push((event.at, *change, detail.clone()));
+            }
             EventKind::Warned { message } => self.warnings.push(message.clone()),
             other => {
                 self.take_component(other);
@@ -188,25 +194,20 @@ impl Scenario {
     fn take_component(&mut self, what: &EventKind) {
         match what {
             EventKind::ComponentStarted { component, version, source, addresses } => {
-                let fresh = Component {
-                    name: component.clone(),
-                    version: version.clone(),
-                    source: source.clone(),
-                    addresses: addresses.clone(),
-                    took: None,
-                };
-                match self.components.iter_mut().find(|known| known.name == *component) {
-                    Some(known) => *known = Component { took: known.took, ..fresh },
-                    None => self.components.push(fresh),
-                }
+                let known = self.component(component);
+                known.version.clone_from(version);
+                known.source.clone_from(source);
+                known.addresses.clone_from(addresses);
             }
             EventKind::ComponentReady { component, took } => {
-                let known = self.components.iter_mut().find(|known| known.name == *component);
-                if let Some(known) = known.filter(|known| known.took.is_none()) {
-                    known.took = Some(*took);
+                self.component(component).took.get_or_insert(*took);
+            }
+            EventKind::StackReady { .. } => self.ready = Ready::of(what),
+            EventKind::ComponentsSampled { components } => {
+                for (name, sample) in components {
+                    self.component(name).life.sampled(sample);
                 }
             }
-            EventKind::StackReady { took, .. } => self.ready = Some(*took),
             _ => {}
         }
     }
@@ -299,6 +300,14 @@ impl Scenario {
         &mut self.faults[index]
     }
 
+    fn component(&mut self, name: &str) -> &mut Component {
+        let index = self.components.iter().position(|component| component.name == name).unwrap_or_else(|| {
+            self.components.push(Component::named(name));
+            self.components.len() - 1
+        });
+        &mut self.components[index]
+    }
+
     fn load(&mut self, name: &str) -> &mut Load {
         let index = self.loads.iter().position(|load| load.name == name).unwrap_or_else(|| {
             let (name, description) = (name.to_owned(), String::new());
@@ -336,6 +345,13 @@ impl Scenario {
             (None, false) => "the event log stops before the scenario's start".to_owned(),
         };
         self.trouble(Verdict::Interrupted, Reason::Interrupted, "incomplete".to_owned(), &message, &[]);
+    }
+}
+
+impl Component {
+    fn named(name: &str) -> Self {
+        let (version, source, addresses) = (String::new(), String::new(), BTreeMap::new());
+        Self { name: name.to_owned(), version, source, addresses, took: None, life: Life::default() }
     }
 }
 

@@ -3,6 +3,9 @@
 
 mod fold;
 mod lane;
+mod life;
+mod ready;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +20,9 @@ use crate::verdict::Judgement;
 
 pub use fold::of;
 pub use lane::{Interval, Lane};
+pub use life::{Life, Used};
+pub use ready::Ready;
+pub use tally::Tally;
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +56,8 @@ pub struct Run {
     pub time_scale: f64,
     /// `local`, `docker` or `attach`.
     pub provider: String,
+    /// Why that one.
+    pub provider_because: String,
     /// Facts on the machine.
     pub machine: BTreeMap<String, String>,
     /// The first event.
@@ -86,8 +94,8 @@ pub struct Scenario {
     pub phases: Vec<Span>,
     /// The components in the order they were started.
     pub components: Vec<Component>,
-    /// From the start until everything was ready.
-    pub ready: Option<Duration>,
+    /// How long it took until everything was ready; none if it never was.
+    pub ready: Option<Ready>,
     /// The expectations in the author's order.
     pub expectations: Vec<Expectation>,
     /// The faults in the order of the plan.
@@ -138,6 +146,8 @@ pub struct Component {
     pub addresses: BTreeMap<String, String>,
     /// How long it took to be ready; none if it never was.
     pub took: Option<Duration>,
+    /// What happened to it and what it used.
+    pub life: Life,
 }
 
 /// An expectation and what it came to.
@@ -234,29 +244,6 @@ pub struct Trouble {
     pub message: String,
     /// The component's own last log lines.
     pub last_lines: Vec<String>,
-}
-
-/// How many expectations came to what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Held.
-    pub passed: usize,
-    /// Did not hold.
-    pub failed: usize,
-    /// Could not be decided.
-    pub inconclusive: usize,
-    /// Not attempted.
-    pub skipped: usize,
-    /// Never judged: the log stops before.
-    pub open: usize,
-}
-
-impl Tally {
-    /// All of them.
-    #[must_use]
-    pub const fn total(&self) -> usize {
-        self.passed + self.failed + self.inconclusive + self.skipped + self.open
-    }
 }
 
 impl View {

@@ -7,8 +7,10 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::{DRAIN, Floor, Input};
 use crate::event::EventKind;
-use crate::load::{self, Second};
+use crate::load::{self, Second, Trust};
+use crate::plan::build::Purpose;
 use crate::run::actuate::{Actuator, Injected};
+use crate::run::annotate;
 use crate::run::count::Base;
 use crate::run::seed;
 use crate::run::show;
@@ -20,12 +22,17 @@ impl Floor {
         self.base = Base { at: now };
         self.times.load_started = Some(now);
         let plan = Arc::clone(&self.drill.plan);
-        for load in &plan.loads {
-            let (requests, journeys) = seed::fill(load, &self.drill.place.prepared.spec().seed);
+        for (index, load) in plan.loads.iter().enumerate() {
+            let stack = self.drill.place.prepared.spec();
+            let (requests, journeys) = seed::fill(load, &stack.seed);
             let mut spec = load::Spec::new(&load.name, self.built.target.clone(), load.model.clone(), requests);
             spec.journeys = journeys;
-            spec.timeout = load.timeout;
+            (spec.timeout, spec.protocol) = (load.timeout, load.protocol);
+            spec.trust = stack.service.ca.as_ref().map_or(Trust::System, |file| Trust::File(stack.root.join(file)));
             spec.seed = load.seed;
+            let prefix = format!("{}-{index}-", self.drill.place.session.run());
+            spec.request_id_prefix = Some(prefix.clone());
+            self.about.prefixes.insert(load.name.clone(), prefix);
             match load::start(spec, self.sink().clock()) {
                 Ok(mut handle) => {
                     let (_, nobody) = mpsc::unbounded_channel();
@@ -63,6 +70,7 @@ impl Floor {
             running: Arc::clone(&self.built.running),
             inbox: Arc::clone(&self.built.inbox),
             alertmanager: self.built.clients.alertmanager.clone(),
+            alertmanager_file: self.built.alertmanager_file.clone(),
             throttle: Arc::new(move |load, factor| drop(sender.send(Input::Factor(load.to_owned(), factor)))),
             flow: self.flow.clone(),
             sink: self.sink().clone(),
@@ -72,6 +80,12 @@ impl Floor {
     pub(super) fn inject(&mut self, fault: usize) {
         let now = self.sink().now();
         self.fault_times(fault).injecting = Some(now);
+        if self.plan().purpose == Purpose::Control {
+            let fault_id = self.plan().schedule.faults[fault].id.clone();
+            self.sink().tell(EventKind::FaultLeftOut { fault: fault_id });
+            drop(self.sender.send(Input::LeftOut(fault, now)));
+            return;
+        }
         let (actuator, sender) = (self.actuator(), self.sender.clone());
         let (id, what) = (self.plan().schedule.faults[fault].id.clone(), self.plan().faults[fault].clone());
         tokio::spawn(async move {
@@ -94,6 +108,10 @@ impl Floor {
     pub(super) fn revert(&mut self, fault: usize) {
         let now = self.sink().now();
         self.fault_times(fault).reverting = Some(now);
+        if self.plan().purpose == Purpose::Control {
+            drop(self.sender.send(Input::Gone(fault, now)));
+            return;
+        }
         let (actuator, sender) = (self.actuator(), self.sender.clone());
         let known = self.injected.get(&fault).cloned();
         let (id, what) = (self.plan().schedule.faults[fault].id.clone(), self.plan().faults[fault].clone());
@@ -101,6 +119,22 @@ impl Floor {
             let injected = known.unwrap_or_else(|| Injected::presumed(&id, &what, now));
             actuator.revert(&injected).await;
             drop(sender.send(Input::Gone(fault, actuator.sink.now())));
+        });
+    }
+
+    /// Shows a fault that is over on the dashboards, where Grafana runs.
+    pub(super) fn annotate(&self, fault: usize) {
+        let grafana = self.built.clients.grafana.clone().filter(|_| self.plan().purpose == Purpose::Drill);
+        let Some(grafana) = grafana else { return };
+        let id = &self.plan().schedule.faults[fault].id;
+        let Some(times) = self.times.faults.get(id).copied() else { return };
+        let (sink, title) = (self.sink().clone(), self.plan().faults[fault].title());
+        let (scenario, id) = (self.plan().name.clone(), id.clone());
+        tokio::spawn(async move {
+            if let Err(error) = annotate::fault(&grafana, &scenario, &id, &title, times).await {
+                let message = format!("failed to post the fault {id} to Grafana: {error}");
+                sink.tell(EventKind::Warned { message });
+            }
         });
     }
 

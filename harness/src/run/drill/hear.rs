@@ -1,26 +1,56 @@
 //! What the loop hears of the watchers while a scenario runs, and what it asks them to complete it at the end.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::{Floor, Input};
+use crate::clock::Stamp;
 use crate::event::EventKind;
+use crate::expect::Expectation;
+use crate::expect::way::Truth;
 use crate::run::observe::{self, Seen};
 use crate::telemetry::prometheus::OwnCounters;
 
+/// How often the inboxes are knocked at that an expectation needs to be open.
+const KNOCKS: Duration = Duration::from_millis(250);
+/// A server that is asked more often than this may miss one question without anybody calling it a hole.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How many points of the raw samples' grid lie in one evaluation.
+const FINER: u32 = 10;
+/// Prometheus answers with at most 11,000 points.
+const MOST_POINTS: u32 = 10_000;
+
+/// The alert an expectation is about.
+pub(super) fn alert_of(what: &Expectation) -> Option<String> {
+    match what {
+        Expectation::Alert(alert) => Some(alert.name.clone()),
+        Expectation::Notification(notification) => Some(notification.alert.clone()),
+        _ => None,
+    }
+}
+
 impl Floor {
     /// Starts the pollers.
-    pub(super) fn watch(&self) {
+    pub(super) fn watch(&mut self) {
         let evaluation = self.built.rendered.config.prometheus.evaluation_interval;
         let period = (evaluation / 2).clamp(Duration::from_millis(100), Duration::from_secs(1));
         let (to, mut from) = mpsc::unbounded_channel();
         let clock = self.sink().clock();
+        let holding = period.max(Duration::from_millis(200));
+        // a poll may be late on a busy machine: what counts as a hole is longer than the pause between two polls
+        self.record.rhythm(holding.max(PATIENCE), KNOCKS.max(PATIENCE));
         let clients = &self.built.clients;
         tokio::spawn(observe::rules(clients.prometheus.clone(), period, clock, to.clone(), self.stop.clone()));
         if let Some(alertmanager) = clients.alertmanager.clone() {
-            let period = period.max(Duration::from_millis(200));
-            tokio::spawn(observe::holdings(alertmanager, period, clock, to, self.stop.clone()));
+            tokio::spawn(observe::holdings(alertmanager, holding, clock, to.clone(), self.stop.clone()));
+        }
+        let receivers = self.plan().listeners();
+        if !receivers.is_empty() {
+            let inbox = Arc::clone(&self.built.inbox);
+            tokio::spawn(observe::inboxes(inbox, receivers, KNOCKS, clock, to, self.stop.clone()));
         }
         let sender = self.sender.clone();
         tokio::spawn(async move {
@@ -44,6 +74,7 @@ impl Floor {
                 self.record.held(&alerts, asked);
                 self.reachability("alertmanager", None);
             }
+            Seen::Knocked { asked, receiver, opened } => self.record.knocked(&receiver, opened, asked),
             Seen::Deliveries(deliveries) => self.record.deliveries(&deliveries),
             Seen::Silent { component, error } => self.reachability(component, Some(error.to_string())),
         }
@@ -85,6 +116,24 @@ impl Floor {
         if let (Ok(alerts), Ok(for_state)) = (alerts, for_state) {
             for (at, event) in self.record.series(&alerts.value, &for_state.value) {
                 self.sink().tell_at(at, event);
+            }
+        }
+        self.ask_truth(begun, until).await;
+    }
+
+    /// Asks Prometheus when the expressions of the alerts under judgement were true of its raw samples: an observer of its
+    /// own, finer than the rules' evaluations.
+    async fn ask_truth(&mut self, from: Stamp, until: Stamp) {
+        let Ok(groups) = self.built.clients.prometheus.rules().await else { return };
+        let wanted: BTreeSet<String> =
+            self.plan().expectations.iter().filter_map(|step| alert_of(&step.what)).collect();
+        for group in groups.value {
+            let step = (group.interval / FINER).max(until.since(from) / MOST_POINTS).max(Duration::from_millis(10));
+            for rule in group.rules.iter().filter(|rule| wanted.contains(&rule.name)) {
+                let answer = self.built.clients.prometheus.query_range(&rule.query, from, until, step).await;
+                let Ok(answer) = answer else { continue };
+                let points = answer.value.into_iter().flat_map(|series| series.points).map(|point| point.at).collect();
+                self.truth.insert(rule.name.clone(), Truth::new(step, points));
             }
         }
     }

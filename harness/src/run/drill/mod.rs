@@ -4,8 +4,9 @@
 mod act;
 mod hear;
 mod judge;
+mod preserve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,22 +14,27 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use crate::breakpoint;
 use crate::clock::Stamp;
 use crate::event::{EventKind, Phase, Verdict};
 use crate::expect::look::ScaledTime;
+use crate::expect::way::Truth;
 use crate::load::{self, Second};
 use crate::outcome::{Evidence, Outcome, Reason};
-use crate::plan::build::Plan;
+use crate::plan::build::{Plan, Purpose};
 use crate::plan::scale::ConfigSet;
+use crate::run::about::About;
 use crate::run::actuate::{Flow, Injected};
+use crate::run::control;
 use crate::run::count::Base;
 use crate::run::observe::Seen;
 use crate::run::record::Record;
 use crate::run::show;
 use crate::run::sink::Sink;
-use crate::run::stage::{self, Broken, Built, Place};
+use crate::run::stage::{self, Broken, Built, Lit, Place};
 use crate::run::timeline::{Action, Message, Timeline};
 use crate::run::windows::{FaultTimes, Times};
+use crate::stack::spec::Role;
 use crate::verdict::{self, Judgement};
 
 /// How often the loop looks whether it may judge.
@@ -57,11 +63,12 @@ pub struct Drill {
 /// What the loop hears.
 enum Input {
     Told(Message),
-    Lit(Result<Option<Stamp>, Broken>),
+    Lit(Result<Lit, Broken>),
     Seen(Seen),
     Second(String, Second),
     Factor(String, f64),
     Proved(usize, Box<Injected>, Stamp),
+    LeftOut(usize, Stamp),
     NotEffective(usize, Box<Injected>),
     Gone(usize, Stamp),
     LoadsEnded(BTreeMap<String, load::Summary>),
@@ -75,6 +82,13 @@ impl Drill {
         let sink = self.sink.clone();
         sink.tell(EventKind::ScenarioStarted(show::scenario(&self.plan)));
         sink.tell(EventKind::PhaseStarted { phase: Phase::Startup });
+        let pointless = (self.plan.purpose == Purpose::Control).then(|| control::pointless(&self.plan)).flatten();
+        if let Some(why) = pointless {
+            sink.tell(EventKind::ScenarioSkipped { reason: Reason::LeftToDrill, message: why.to_owned() });
+            let (verdict, reasons) = (Verdict::Skipped, vec![Reason::LeftToDrill]);
+            sink.tell(EventKind::ScenarioFinished { verdict, reasons: reasons.clone() });
+            return Judgement { verdict, reasons };
+        }
         match stage::build(&self.plan, &self.config, &self.place, &sink).await {
             Ok(built) => Floor::new(self, built).run().await,
             Err(broken) if broken.reason == Reason::RequirementMissing => {
@@ -101,13 +115,17 @@ struct Floor {
     timeline: Timeline,
     times: Times,
     record: Record,
+    truth: BTreeMap<String, Truth>,
     handles: BTreeMap<String, load::Handle>,
     summaries: BTreeMap<String, load::Summary>,
     injected: BTreeMap<usize, Injected>,
     judged: BTreeMap<String, bool>,
+    ineffective: BTreeSet<String>,
     reachable: BTreeMap<&'static str, bool>,
     flow: Flow,
     base: Base,
+    about: About,
+    begun: Stamp,
     collecting: Option<Stamp>,
     interrupted: bool,
     unreachable_because: Option<(Reason, &'static str)>,
@@ -121,14 +139,18 @@ impl Floor {
         let (sender, inputs) = mpsc::unbounded_channel();
         Self {
             timeline: Timeline::new(drill.plan.schedule.clone()),
+            begun: drill.sink.now(),
+            about: About::of(&drill.plan, &built, &drill.place, drill.sink.now()),
             drill,
             built,
             times: Times::default(),
             record: Record::default(),
+            truth: BTreeMap::new(),
             handles: BTreeMap::new(),
             summaries: BTreeMap::new(),
             injected: BTreeMap::new(),
             judged: BTreeMap::new(),
+            ineffective: BTreeSet::new(),
             reachable: BTreeMap::new(),
             flow: Flow::default(),
             base: Base::default(),
@@ -200,9 +222,9 @@ impl Floor {
     async fn take(&mut self, input: Input) -> Vec<Action> {
         match input {
             Input::Told(message) => return self.told(message),
-            Input::Lit(Ok(first)) => {
+            Input::Lit(Ok(lit)) => {
                 self.count().await;
-                return self.lit(first);
+                return self.lit(&lit);
             }
             Input::Lit(Err(broken)) => {
                 self.unreachable_because = Some((broken.reason, "the stack was not ready, so nothing was tried"));
@@ -213,6 +235,7 @@ impl Floor {
             Input::Second(load, second) => {
                 self.flow.sampled(&load, &second);
                 self.sink().tell_at(second.second, show::second(&load, &second));
+                breakpoint::reached("load-sampled");
             }
             Input::Factor(load, factor) => {
                 if let Some(handle) = self.handles.get(&load) {
@@ -224,12 +247,18 @@ impl Floor {
                 self.fault_times(fault).proved = Some(at);
                 return self.told(Message::Proved(fault));
             }
+            Input::LeftOut(fault, at) => {
+                self.fault_times(fault).proved = Some(at);
+                return self.told(Message::Proved(fault));
+            }
             Input::NotEffective(fault, injected) => {
                 self.injected.insert(fault, *injected);
+                self.ineffective.insert(self.plan().schedule.faults[fault].id.clone());
                 return self.told(Message::NotEffective(fault));
             }
             Input::Gone(fault, at) => {
                 self.fault_times(fault).gone = Some(at);
+                self.annotate(fault);
                 return self.told(Message::Gone(fault));
             }
             Input::LoadsEnded(summaries) => {
@@ -259,16 +288,18 @@ impl Floor {
         self.timeline.handle(&message, now)
     }
 
-    fn lit(&mut self, first: Option<Stamp>) -> Vec<Action> {
-        let begun = self.sink().events().iter().rev().find_map(|event| {
-            let own = event.scenario.as_deref() == Some(self.plan().name.as_str());
-            (own && matches!(event.what, EventKind::ScenarioStarted(_))).then_some(event.at)
-        });
+    fn lit(&mut self, lit: &Lit) -> Vec<Action> {
         let now = self.sink().now();
-        let since = |at: Stamp| begun.map_or(Duration::ZERO, |begun| at.since(begun));
-        self.sink().tell(EventKind::StackReady { took: since(now), prometheus_first_up: first.map(since) });
+        let ready = show::stack_ready(&self.plan().name, self.prometheus(), lit, &self.sink().events(), now);
+        self.sink().tell_at(now, ready);
+        breakpoint::reached("stack-ready");
         self.watch();
         self.told(Message::StackReady)
+    }
+
+    fn prometheus(&self) -> &str {
+        let spec = self.drill.place.prepared.spec();
+        spec.with_role(Role::Prometheus).map_or("", |(name, _)| name)
     }
 
     fn fault_times(&mut self, fault: usize) -> &mut FaultTimes {
@@ -318,6 +349,15 @@ impl Floor {
                 self.tell_outcome(step, Outcome::Skipped(Reason::Interrupted, evidence));
             }
         }
+        let tally = self.built.collector.take().map(|collector| collector.tally()).unwrap_or_default();
+        if tally.refused > 0 || tally.lost_bytes > 0 {
+            let message = format!(
+                "of the log lines that were collected, {} were delivered, {} refused by the store; {} bytes were lost",
+                tally.delivered, tally.refused, tally.lost_bytes
+            );
+            self.sink().tell(EventKind::Warned { message });
+        }
+        self.preserve().await;
         for left in self.built.running.stop_all(GRACE).await {
             self.sink().tell(EventKind::LeftBehind { resource: left.resource, message: left.message });
         }

@@ -6,8 +6,7 @@ use crate::scenario::Spanned;
 use crate::scenario::diagnostic::{Code, Finding};
 use crate::scenario::duration::{Period, human};
 use crate::scenario::model::{
-    Agreement, AlertExpectation, Counted, Dashboard, Expectation, Heartbeat, LoadExpectation, LogExpectation, Mode,
-    NotificationExpectation, Series, Target, That, WantedState, Window,
+    AlertExpectation, Expectation, LoadExpectation, LogExpectation, Mode, Target, That, WantedState, Window,
 };
 use crate::scenario::suggest;
 use crate::scenario::surroundings::{AlertBounds, Between};
@@ -25,25 +24,14 @@ impl Linter<'_> {
 
     fn that(&mut self, expectation: &Expectation) {
         match expectation.that.get() {
-            That::Metric(metric) => self.promql(&metric.query),
+            That::Metric(metric) => self.metric(expectation, metric),
             That::Alert(alert) => self.alert_expectation(expectation, alert),
-            That::Notification(notification) => self.notification(expectation, notification),
-            That::Heartbeat(heartbeat) => self.heartbeat(expectation, heartbeat),
-            That::Inhibition(inhibition) => {
-                self.alert(&inhibition.alert);
-                self.alert(&inhibition.by);
-                inhibition.receiver.iter().for_each(|receiver| self.receiver(receiver));
-                if inhibition.alert == inhibition.by {
-                    self.error(Code::Contradiction, &inhibition.by, "an alert cannot suppress itself");
-                }
-            }
-            That::Silence(silence) => {
-                self.alert(&silence.alert);
-                self.receiver(&silence.receiver);
+            That::Notification(_) | That::Heartbeat(_) | That::Inhibition(_) | That::Silence(_) | That::MuteTime(_) => {
+                self.that_message(expectation)
             }
             That::Log(log) => self.log(log),
-            That::Agreement(agreement) => self.agreement(agreement, &expectation.that),
-            That::Dashboard(dashboard) => self.dashboard(dashboard),
+            That::Agreement(agreement) => self.agreement(agreement, expectation),
+            That::Dashboard(dashboard) => self.dashboard(expectation, dashboard),
             That::Target(target) => self.target(target),
             That::Series(series) => self.series(series, &expectation.that),
             That::Load(load) => self.load_expectation(load, &expectation.that),
@@ -147,7 +135,7 @@ impl Linter<'_> {
     }
 
     /// Times that count from a fault need a window made of faults.
-    fn counted_from_a_fault(&mut self, expectation: &Expectation, times: &[&Option<Spanned<Period>>]) {
+    pub(super) fn counted_from_a_fault(&mut self, expectation: &Expectation, times: &[&Option<Spanned<Period>>]) {
         if !expectation.during.faults().is_empty() {
             return;
         }
@@ -160,7 +148,7 @@ impl Linter<'_> {
         }
     }
 
-    fn promise(&mut self, verb: &str, promised: Option<&Spanned<Period>>, bounds: Option<&Between>) {
+    pub(super) fn promise(&mut self, verb: &str, promised: Option<&Spanned<Period>>, bounds: Option<&Between>) {
         let (Some(promised), Some(bounds)) = (promised, bounds) else { return };
         if promised.0 < bounds.floor {
             // no flake but a certainty, and the rules' fault rather than the scenario's: the run names the stage that is late
@@ -192,7 +180,7 @@ impl Linter<'_> {
         }
     }
 
-    fn too_short(&mut self, expectation: &Expectation, alert: &Spanned<String>, bounds: &AlertBounds) {
+    pub(super) fn too_short(&mut self, expectation: &Expectation, alert: &Spanned<String>, bounds: &AlertBounds) {
         let Window::Fault(id) = expectation.during.get() else { return };
         let (Some(fault), Some(shortest)) = (self.scenario.fault(id), bounds.shortest_fault) else { return };
         let Some(lasts) = fault.r#for.as_ref().filter(|lasts| lasts.0 < shortest) else { return };
@@ -202,32 +190,6 @@ impl Linter<'_> {
         );
         let finding = Finding::error(Code::Unsatisfiable, lasts.span(), message);
         self.report(finding.label(alert.span(), "expected here"));
-    }
-
-    fn notification(&mut self, expectation: &Expectation, notification: &NotificationExpectation) {
-        self.receiver(&notification.receiver);
-        self.alert(&notification.alert);
-        self.counted_from_a_fault(expectation, &[&notification.within]);
-        if let Some(bounds) = self.surroundings.bounds.get(notification.alert.get()) {
-            self.promise("arrives", expectation.within(), bounds.notified.as_ref());
-            self.too_short(expectation, &notification.alert, bounds);
-        }
-        let never = expectation.mode() == Mode::Never;
-        if let Some(count) = notification.count.as_ref().filter(|_| never) {
-            self.error(Code::Contradiction, count, "a message that must never come has no count");
-        }
-    }
-
-    fn heartbeat(&mut self, expectation: &Expectation, heartbeat: &Heartbeat) {
-        self.receiver(&heartbeat.receiver);
-        self.alert(&heartbeat.alert);
-        self.counted_from_a_fault(expectation, &[&heartbeat.missed_within]);
-        if let Some(missed) = heartbeat.missed_within.as_ref().filter(|missed| missed.0 < heartbeat.every.0) {
-            let message = format!("a beat that comes every {} cannot be missed within {missed}", heartbeat.every);
-            self.report(
-                Finding::error(Code::Unsatisfiable, missed.span(), message).label(heartbeat.every.span(), "the beat"),
-            );
-        }
     }
 
     fn log(&mut self, log: &LogExpectation) {
@@ -250,53 +212,12 @@ impl Linter<'_> {
         }
     }
 
-    fn agreement(&mut self, agreement: &Agreement, that: &Spanned<That>) {
-        if let [only] = agreement.between.as_slice() {
-            self.error(Code::OutOfRange, only, "an agreement needs at least two observers");
-        }
-        for (index, observer) in agreement.between.iter().enumerate() {
-            if let Some(first) = agreement.between[..index].iter().find(|first| *first == observer) {
-                let finding = Finding::error(Code::DuplicateName, observer.span(), "this observer stands twice");
-                self.report(finding.label(first.span(), "first here"));
-            }
-        }
-        if agreement.of == Counted::Requests && self.scenario.load.is_empty() {
-            let message = "nothing sends requests: the scenario has no [[load]], so that everybody agrees on zero";
-            self.error(Code::Vacuous, that, message);
-        }
-        self.unique(agreement.by.iter(), "dimension");
-        let Some(dimensions) = &self.surroundings.dimensions else { return };
-        for name in agreement.by.iter().filter(|name| !dimensions.contains(name.get())) {
-            let help = suggest::help(name, "dimensions", dimensions.iter().map(String::as_str));
-            let message = format!("`{}`: [signals] in the stack does not tell requests apart by `{name}`", that.kind());
-            self.findings.push(Finding::error(Code::UnknownValue, name.span(), message).help(help));
-        }
-    }
-
-    fn dashboard(&mut self, dashboard: &Dashboard) {
-        self.unique(dashboard.panels.iter(), "panel");
-        let Some(dashboards) = &self.surroundings.dashboards else { return };
-        if !dashboards.contains(dashboard.uid.get()) {
-            let help = suggest::help(&dashboard.uid, "dashboards", dashboards.iter().map(String::as_str));
-            let message = format!("no dashboard with the uid `{}` is provisioned", dashboard.uid);
-            self.report(Finding::error(Code::UnknownValue, dashboard.uid.span(), message).help(help));
-        }
-    }
-
     fn target(&mut self, target: &Target) {
         let Some(jobs) = &self.surroundings.jobs else { return };
         if !jobs.contains(target.job.get()) {
             let help = suggest::help(&target.job, "jobs", jobs.iter().map(String::as_str));
             let message = format!("Prometheus has no job `{}`", target.job);
             self.report(Finding::error(Code::UnknownJob, target.job.span(), message).help(help));
-        }
-    }
-
-    fn series(&mut self, series: &Series, that: &Spanned<That>) {
-        let asks = series.r#type.is_some() || series.unit.is_some() || series.max_series.is_some();
-        if !asks && series.labels.is_empty() && !series.zero_initialised {
-            let finding = Finding::error(Code::Vacuous, that.span(), "this asks nothing of the series");
-            self.report(finding.help("add `type`, `unit`, `labels`, `max-series` or `zero-initialised`"));
         }
     }
 

@@ -78,9 +78,11 @@ impl Linter<'_> {
             }
             _ => {}
         }
-        let (Some(on), Some((from, to)), Some(links)) = (inject.on(), inject.ends(), &self.surroundings.links) else {
-            return;
-        };
+        let (Some(on), Some((from, to))) = (inject.on(), inject.ends()) else { return };
+        if let Some(receiver) = to.strip_prefix("receiver:") {
+            return self.on_the_way_to_a_receiver(inject, on, receiver);
+        }
+        let Some(links) = &self.surroundings.links else { return };
         if links.iter().any(|link| link.from == from && link.to == to) {
             return;
         }
@@ -89,6 +91,24 @@ impl Linter<'_> {
         let help = suggest::help(&written, "links", known.iter().map(String::as_str));
         let message = format!("there is no link `{written}` in the stack");
         self.report(Finding::error(Code::UnknownLink, on.span(), message).help(help));
+    }
+
+    /// The way from Alertmanager to a receiver's inbox is no link of the stack; the inbox itself answers otherwise.
+    fn on_the_way_to_a_receiver(&mut self, inject: &Spanned<Injection>, on: &Spanned<String>, receiver: &str) {
+        self.receiver_called(on, receiver);
+        match inject.get() {
+            Injection::Http(fault) => {
+                if let Some(share) = &fault.share {
+                    let message = "a receiver's inbox has no `share`; write `first` for so many messages";
+                    self.error(Code::Contradiction, share, message.to_owned());
+                }
+            }
+            other => {
+                let message =
+                    format!("on the way to a receiver's inbox only `http` can be injected, not `{}`", other.kind());
+                self.error(Code::Contradiction, on, message);
+            }
+        }
     }
 
     fn switch(&mut self, inject: &Spanned<Injection>) {
@@ -125,6 +145,7 @@ impl Linter<'_> {
                     self.error(Code::Ineffective, &fault.factor, "a load times 1 is what it was");
                 }
             }
+            Injection::MuteTime(fault) => self.interval(&fault.interval),
             Injection::Silence(fault) => {
                 for matcher in fault.matchers.iter().filter(|matcher| !is_matcher(matcher)) {
                     let message = format!("`{matcher}` is no matcher such as alertname=\"InventoryDown\"");
@@ -210,6 +231,7 @@ fn seat(inject: &Injection, service: Option<&str>) -> String {
         | Injection::Scale(_) => format!("the processes of `{target}`"),
         Injection::Load(fault) => format!("the load `{}`", fault.name),
         Injection::Config(fault) => format!("the file `{}`", fault.file),
+        Injection::MuteTime(fault) => format!("the time interval `{}`", fault.interval),
         Injection::Silence(fault) => format!("the silence on {}", fault.matchers.join(", ")),
         Injection::Dns(fault) => format!("the name `{}` for `{target}`", fault.name),
         _ => match (inject.ends(), inject.switch()) {

@@ -87,7 +87,22 @@ impl Linter<'_> {
         }
     }
 
+    /// What is asked of an answer's body can be in one.
+    fn body_checks(&mut self, request: &Request) {
+        for (pointer, value) in &request.expect.json {
+            if !pointer.starts_with('/') {
+                let message = format!("`{pointer}` is no JSON pointer such as \"/items/0/sku\"");
+                self.error(Code::InvalidValue, value, message);
+            }
+        }
+        if let (Some(head), Some(asked)) = (&request.head, request.expect.of_the_body()) {
+            let message = "an answer to HEAD has no body that could be checked";
+            self.report(Finding::error(Code::Contradiction, asked, message).label(head.span(), "HEAD here"));
+        }
+    }
+
     fn request(&mut self, request: &Request, captured: &BTreeSet<&str>) {
+        self.body_checks(request);
         match request.targets().as_slice() {
             [] => {
                 let message = format!("the request `{}` goes nowhere", request.name);

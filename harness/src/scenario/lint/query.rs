@@ -102,8 +102,7 @@ pub(super) fn log_result(query: &str) -> LogResult {
 fn placeholder(query: &str) -> Option<Range<usize>> {
     outside_quotes(query, |at, c| {
         let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '{' | '}');
-        let end = query[at + 1..].find(|c| !name(c)).map_or(query.len(), |length| at + 1 + length);
-        (c == '$').then_some(at..end)
+        (c == '$').then(|| at..query[at + 1..].find(|c| !name(c)).map_or(query.len(), |length| at + 1 + length))
     })
 }
 

@@ -5,9 +5,10 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
+use super::signal::{Agreement, Dashboard, Series};
 use super::that::{
-    Agreement, AlertExpectation, Dashboard, Heartbeat, Inhibition, LoadExpectation, LogExpectation, Metric,
-    NotificationExpectation, Series, SilenceExpectation, Target,
+    AlertExpectation, Heartbeat, Inhibition, LoadExpectation, LogExpectation, Metric, MuteTimeExpectation,
+    NotificationExpectation, SilenceExpectation, Target,
 };
 use crate::scenario::duration::{LongerThanZero, Period};
 use crate::scenario::spanned::Spanned;
@@ -183,6 +184,8 @@ pub enum That {
     Inhibition(Inhibition),
     /// An alert is suppressed by a silence, and delivered after it.
     Silence(SilenceExpectation),
+    /// An alert is suppressed by a mute time of its route, and delivered after it.
+    MuteTime(MuteTimeExpectation),
     /// A LogQL query finds lines, or has a value.
     Log(LogExpectation),
     /// Observers count the same.
@@ -228,6 +231,7 @@ impl That {
             Self::Heartbeat(_) => "heartbeat",
             Self::Inhibition(_) => "inhibition",
             Self::Silence(_) => "silence",
+            Self::MuteTime(_) => "mute-time",
             Self::Log(_) => "log",
             Self::Agreement(_) => "agreement",
             Self::Dashboard(_) => "dashboard",

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::inject::{
     Bandwidth, ConfigChange, Cpu, Damage, DiskFull, Dns, Errors, FdLimit, HttpFault, Latency, LeakConnections,
-    LeakMemory, Link, LoadChange, LogFlood, Memory, Process, Reset, RollingRestart, Scale, SilencePlaced, Slow,
-    SlowMetrics, StopMetrics, Switch,
+    LeakMemory, Link, LoadChange, LogFlood, Memory, MuteTimePlaced, Process, Reset, RollingRestart, Scale,
+    SilencePlaced, Slow, SlowMetrics, StopMetrics, Switch,
 };
 use crate::scenario::duration::{LongerThanZero, Period};
 use crate::scenario::spanned::Spanned;
@@ -123,6 +123,8 @@ pub enum Injection {
     Config(ConfigChange),
     /// A silence in Alertmanager.
     Silence(SilencePlaced),
+    /// The routes that name a time interval are mute, whatever the clock says; before and afterwards they are not.
+    MuteTime(MuteTimePlaced),
 }
 
 /// A call of a component's own fault switch, with the values for its placeholders.
@@ -181,6 +183,7 @@ impl Injection {
             Self::Load(_) => "load",
             Self::Config(_) => "config",
             Self::Silence(_) => "silence",
+            Self::MuteTime(_) => "mute-time",
         }
     }
 
@@ -196,7 +199,7 @@ impl Injection {
             Self::Memory(f) => Some(&f.target),
             Self::DiskFull(f) => Some(&f.target),
             Self::FdLimit(f) => Some(&f.target),
-            Self::Http(_) | Self::Load(_) | Self::Config(_) | Self::Silence(_) => None,
+            Self::Http(_) | Self::Load(_) | Self::Config(_) | Self::Silence(_) | Self::MuteTime(_) => None,
             _ => self.network().map_or_else(|| self.switch().and_then(|call| call.target), |place| place.target),
         }
     }

@@ -315,3 +315,13 @@ pub struct SilencePlaced {
     #[schemars(length(min = 1), inner(length(min = 1)))]
     pub matchers: Spanned<Vec<String>>,
 }
+
+/// The routes that name a time interval are mute, whatever the clock says; before and afterwards they are not.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MuteTimePlaced {
+    /// The name of an interval in `alertmanager.yml` that routes name under `mute_time_intervals` or
+    /// `active_time_intervals`.
+    #[schemars(with = "Filled")]
+    pub interval: Spanned<String>,
+}

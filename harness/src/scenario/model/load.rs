@@ -30,6 +30,9 @@ pub struct Load {
     /// A request is given up after this real time. Default 2s.
     #[schemars(with = "Option<LongerThanZero>")]
     pub timeout: Option<Spanned<Period>>,
+    /// The version of HTTP. Default `1.1`.
+    #[serde(default)]
+    pub http: Http,
     /// The same number gives the same arrivals and values. Default: one of the run's own, shown in the report.
     pub seed: Option<u64>,
     /// Requests, chosen by weight.
@@ -71,6 +74,21 @@ pub enum Arrivals {
     Constant,
     /// At random with the rate as mean, as independent users arrive.
     Poisson,
+}
+
+/// The version of HTTP; without TLS `2` is spoken by prior knowledge, and `auto` is what an `https` service prefers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Http {
+    /// One request at a time on a connection.
+    #[default]
+    #[serde(rename = "1.1")]
+    One,
+    /// As many at a time on a connection as the service allows.
+    #[serde(rename = "2")]
+    Two,
+    /// What an `https` service prefers; without TLS 1.1.
+    #[serde(rename = "auto")]
+    Auto,
 }
 
 /// A rate to reach.
@@ -147,13 +165,27 @@ pub struct Request {
 }
 
 /// What the client counts as a success.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Expected {
     /// These status codes; none means any 2xx.
     #[serde(default)]
     #[schemars(inner(range(min = 100, max = 599)))]
     pub status: Vec<u16>,
+    /// The body contains this text.
+    #[schemars(with = "Option<Filled>")]
+    pub contains: Option<Spanned<String>>,
+    /// The JSON body has these values, by JSON pointer.
+    #[serde(default)]
+    pub json: BTreeMap<String, Spanned<Value>>,
+}
+
+impl Expected {
+    /// The first thing that is asked of the body, if any is.
+    pub fn of_the_body(&self) -> Option<std::ops::Range<usize>> {
+        let contains = self.contains.as_ref().map(Spanned::span);
+        contains.or_else(|| self.json.values().next().map(Spanned::span))
+    }
 }
 
 /// Requests in order, by one user.

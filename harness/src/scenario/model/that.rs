@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::scenario::duration::{LongerThanZero, Period};
-use crate::scenario::quantity::{Bound, CountBound, LatencyBound, Share, ShareBound};
+use crate::scenario::quantity::{Bound, CountBound, LatencyBound, ShareBound};
 use crate::scenario::spanned::Spanned;
 use crate::scenario::text::{Filled, LogQl, PromQl};
 
@@ -23,6 +23,10 @@ pub struct Metric {
     /// One series is enough. Default: all of them, and at least one.
     #[serde(default)]
     pub any: bool,
+    /// Compare by how much each series of the counter `query` grew in the window, counted from raw samples and through
+    /// restarts; `increase` would extrapolate.
+    #[serde(default)]
+    pub exact: bool,
 }
 
 /// An alert fires and resolves, in time.
@@ -85,6 +89,9 @@ pub struct NotificationExpectation {
     /// How many firing messages for this alert.
     #[schemars(with = "Option<CountBound>")]
     pub count: Option<Spanned<Bound>>,
+    /// How many alerts of this name each of these messages lists: what `group_by` puts together.
+    #[schemars(with = "Option<CountBound>")]
+    pub alerts: Option<Spanned<Bound>>,
     /// Texts the message must contain, one or several.
     #[serde(default)]
     pub contains: Texts,
@@ -174,6 +181,18 @@ pub struct SilenceExpectation {
     pub receiver: Spanned<String>,
 }
 
+/// An alert is suppressed by a mute time of its route, and delivered after it.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MuteTimeExpectation {
+    /// The alert.
+    #[schemars(with = "Filled")]
+    pub alert: Spanned<String>,
+    /// The receiver that gets it only afterwards.
+    #[schemars(with = "Filled")]
+    pub receiver: Spanned<String>,
+}
+
 /// A LogQL query finds lines, or has a value.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -189,74 +208,6 @@ pub struct LogExpectation {
     pub fields: Vec<Spanned<String>>,
     /// For a metric query: what each series must satisfy.
     pub value: Option<Spanned<Bound>>,
-}
-
-/// Observers count the same.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Agreement {
-    /// What is counted.
-    pub of: Counted,
-    /// Who counts; at least two. Default: everyone who can.
-    #[serde(default)]
-    pub between: Vec<Spanned<Observer>>,
-    /// Counted separately for each value of these, such as `route` and `status`.
-    #[serde(default)]
-    pub by: Vec<Spanned<String>>,
-    /// By how much counts may differ. Default: not at all.
-    pub tolerance: Option<Share>,
-}
-
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Counted {
-    /// Requests.
-    Requests,
-    /// Log lines, by their sequence numbers.
-    LogLines,
-}
-
-/// Who counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Observer {
-    /// The load generator's ledger.
-    Client,
-    /// The service's counter in Prometheus.
-    Metrics,
-    /// The access log in the log store.
-    Logs,
-}
-
-/// A dashboard's panels show something.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Dashboard {
-    /// The dashboard's uid.
-    #[schemars(with = "Filled")]
-    pub uid: Spanned<String>,
-    /// Panel titles. Default: all panels with a query.
-    #[serde(default)]
-    pub panels: Vec<Spanned<String>>,
-    /// What they must show. Default `data`.
-    #[serde(default)]
-    pub shows: Shows,
-}
-
-/// What a panel shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shows {
-    /// At least one series.
-    #[default]
-    Data,
-    /// No series.
-    Nothing,
-    /// More than in the baseline.
-    Rises,
-    /// Less than in the baseline.
-    Falls,
 }
 
 /// A scrape target is up or down.
@@ -283,42 +234,6 @@ pub enum TargetHealth {
     Up,
     /// It did not.
     Down,
-}
-
-/// A metric has the type, unit, labels and number of series it should have.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Series {
-    /// The metric's name.
-    #[schemars(with = "Filled")]
-    pub metric: Spanned<String>,
-    /// Its type in the exposition.
-    pub r#type: Option<MetricType>,
-    /// Its unit in the exposition.
-    pub unit: Option<String>,
-    /// Labels that every series must have.
-    #[serde(default)]
-    pub labels: Vec<Spanned<String>>,
-    /// Most series.
-    #[schemars(range(min = 1))]
-    pub max_series: Option<Spanned<u64>>,
-    /// Whether its series must exist at 0 before the first event.
-    #[serde(default)]
-    pub zero_initialised: bool,
-}
-
-/// A metric's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum MetricType {
-    /// Only rises.
-    Counter,
-    /// Rises and falls.
-    Gauge,
-    /// Buckets, sum and count.
-    Histogram,
-    /// Quantiles, sum and count.
-    Summary,
 }
 
 /// What the client saw.

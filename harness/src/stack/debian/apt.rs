@@ -134,9 +134,14 @@ impl Apt {
 
     /// Packs a folder into an archive, owned by root.
     pub(in crate::stack) async fn pack(&self, root: &Path, archive: &Path) -> Result<(), DebianError> {
-        let (folder, file) = (root.to_string_lossy(), archive.to_string_lossy());
-        let arguments = ["--numeric-owner", "--owner=0", "--group=0", "-C", &folder, "-cf", &file, "."];
-        self.run("tar", &arguments, Path::new("/"), LOCAL_WITHIN, format!("pack {folder}")).await.map(drop)
+        pack(root, archive, &self.run).await
+    }
+
+    /// Whether there is an index.
+    pub(in crate::stack) fn has_index(&self) -> bool {
+        let lists = self.config.with_file_name("lists");
+        let names = std::fs::read_dir(lists).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().contains("_Packages"))
     }
 
     /// Downloads into `folder`; apt refuses what does not match the signed index.
@@ -165,29 +170,40 @@ impl Apt {
         if tool == "apt-get" {
             command.arg("-c").arg(&self.config);
         }
-        command
-            .args(arguments)
-            .current_dir(folder)
-            .env("LC_ALL", "C")
-            .env(RUN_MARK, &self.run)
-            .env_remove("APT_CONFIG");
-        let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-        let output = match tokio::time::timeout(within, output).await {
-            Ok(output) => output.map_err(|source| DebianError::Tool { tool, source })?,
-            Err(_) => return Err(DebianError::Command { what, message: format!("no end within {within:?}") }),
-        };
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let words = String::from_utf8_lossy(&output.stderr);
-        let last: Vec<&str> = words.lines().filter(|line| !line.trim().is_empty()).rev().take(3).collect();
-        let message = if last.is_empty() {
-            output.status.to_string()
-        } else {
-            last.into_iter().rev().collect::<Vec<_>>().join("; ")
-        };
-        Err(DebianError::Command { what, message })
+        command.args(arguments).current_dir(folder).env(RUN_MARK, &self.run);
+        finish(tool, command, within, what).await
     }
+}
+
+/// Packs a folder into an archive, owned by root, for `run`.
+pub(in crate::stack) async fn pack(root: &Path, archive: &Path, run: &str) -> Result<(), DebianError> {
+    let mut command = Command::new("tar");
+    command.args(["--numeric-owner", "--owner=0", "--group=0", "-C"]).arg(root).arg("-cf").arg(archive).arg(".");
+    command.env(RUN_MARK, run);
+    finish("tar", command, LOCAL_WITHIN, format!("pack {}", root.display())).await.map(drop)
+}
+
+/// Runs a command to its end; what it wrote to stdout, or its last words.
+async fn finish(
+    tool: &'static str,
+    mut command: Command,
+    within: Duration,
+    what: String,
+) -> Result<String, DebianError> {
+    command.env("LC_ALL", "C").env_remove("APT_CONFIG");
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = match tokio::time::timeout(within, output).await {
+        Ok(output) => output.map_err(|source| DebianError::Tool { tool, source })?,
+        Err(_) => return Err(DebianError::Command { what, message: format!("no end within {within:?}") }),
+    };
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = words.lines().filter(|line| !line.trim().is_empty()).rev().take(3).collect();
+    let message =
+        if last.is_empty() { output.status.to_string() } else { last.into_iter().rev().collect::<Vec<_>>().join("; ") };
+    Err(DebianError::Command { what, message })
 }
 
 /// Read after the host's own files, so that `#clear` takes away its hooks, which would touch the host's caches.

@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(super) use self::apt::{Apt, Download, Suite};
+pub(super) use self::apt::{Apt, Download, Suite, pack};
 use self::cache::{Manifest, Unpacked};
 use super::journal::{Entry, JournalError};
 use super::notice::{Fact, Notices};
@@ -105,23 +105,13 @@ impl<'a> Debian<'a> {
         if fetch == Fetch::Never {
             return Err(DebianError::NotFetched { package: wanted.package.clone() });
         }
-        let _lock = self.lock().await?;
+        let _lock = alone(&self.home).await?;
         // another run may have fetched it while this one waited
         let unpacked = match cache::find(&self.home, wanted) {
             Some(unpacked) => unpacked,
             None => self.fetch(wanted).await?,
         };
         package(wanted, unpacked)
-    }
-
-    /// One harness at a time; the kernel frees the lock with the process.
-    async fn lock(&self) -> Result<File, DebianError> {
-        let path = self.home.join("lock");
-        let failed = |source| DebianError::Cache { path: path.clone(), source };
-        std::fs::create_dir_all(&self.home).map_err(failed)?;
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-        locked.map_err(io::Error::other).and_then(|locked| locked).map_err(failed)
     }
 
     async fn fetch(&self, wanted: &DebianPackage) -> Result<Unpacked, DebianError> {
@@ -186,6 +176,16 @@ impl<'a> Debian<'a> {
             self.notices.tell(Fact::Fetching { what, from, bytes: Some(download.bytes) });
         }
     }
+}
+
+/// One harness at a time in the cache below `home`; the kernel frees the lock with the process.
+pub(super) async fn alone(home: &Path) -> Result<File, DebianError> {
+    let path = home.join("lock");
+    let failed = |source| DebianError::Cache { path: path.clone(), source };
+    std::fs::create_dir_all(home).map_err(failed)?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+    locked.map_err(io::Error::other).and_then(|locked| locked).map_err(failed)
 }
 
 /// The program of a package that is unpacked in the cache below `home` and whole.

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig,
-    PortBinding,
+    ContainerCreateBody, ContainerState, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig,
+    NetworkingConfig, PortBinding,
 };
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, InspectContainerOptions, KillContainerOptions,
-    StartContainerOptions, TopOptions, WaitContainerOptions,
+    StartContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
 
-use super::{COMPONENT_LABEL, Engine, EngineError, Network, RUN_LABEL, bounded};
+use super::{COMPONENT_LABEL, Engine, EngineError, Network, RUN_LABEL, SCENARIO_LABEL};
 use crate::stack::process::{self, Identity};
 use crate::stack::spec::Limits;
 
@@ -43,6 +43,7 @@ pub(in crate::stack) struct Plan {
     pub(in crate::stack) name: String,
     pub(in crate::stack) component: String,
     pub(in crate::stack) run: String,
+    pub(in crate::stack) scenario: String,
     pub(in crate::stack) image: String,
     pub(in crate::stack) entrypoint: Option<String>,
     pub(in crate::stack) arguments: Vec<String>,
@@ -66,6 +67,13 @@ pub(in crate::stack) struct Container {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::stack) struct Ended(pub(in crate::stack) String);
 
+/// Whether an init collects the zombies of a container; where the engine has none, its first process has to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::stack) enum Init {
+    Yes,
+    No,
+}
+
 /// Cores when the stack file sets no limit.
 const CPUS: f64 = 2.0;
 /// Bytes when the stack file sets no limit.
@@ -74,7 +82,7 @@ const MEMORY: u64 = 1 << 30;
 const PIDS: u32 = 512;
 
 impl Plan {
-    fn body(self) -> ContainerCreateBody {
+    fn body(self, init: Init) -> ContainerCreateBody {
         let endpoint = EndpointSettings {
             ipam_config: Some(EndpointIpamConfig {
                 ipv4_address: Some(self.address.to_string()),
@@ -84,7 +92,8 @@ impl Plan {
             ..Default::default()
         };
         let networks = HashMap::from([(self.network.name.clone(), endpoint)]);
-        let labels = [(RUN_LABEL.to_owned(), self.run.clone()), (COMPONENT_LABEL.to_owned(), self.component.clone())];
+        let labels = [(RUN_LABEL, &self.run), (SCENARIO_LABEL, &self.scenario), (COMPONENT_LABEL, &self.component)];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.clone()));
         ContainerCreateBody {
             hostname: Some(self.component.clone()),
             image: Some(self.image.clone()),
@@ -95,13 +104,13 @@ impl Plan {
             exposed_ports: Some(self.ports.iter().map(|(port, _)| format!("{port}/tcp")).collect()),
             labels: Some(labels.into()),
             networking_config: Some(NetworkingConfig { endpoints_config: Some(networks) }),
-            host_config: Some(self.host()),
+            host_config: Some(self.host(init)),
             ..Default::default()
         }
     }
 
     /// Limits are always set, also where the file sets none: an engine cannot take a limit away again that a fault set.
-    fn host(&self) -> HostConfig {
+    fn host(&self, init: Init) -> HostConfig {
         let binding = |address: &SocketAddr| {
             let (host_ip, host_port) = (Some(address.ip().to_string()), Some(address.port().to_string()));
             Some(vec![PortBinding { host_ip, host_port }])
@@ -124,7 +133,7 @@ impl Plan {
             memory_swap: Some(memory),
             pids_limit: Some(i64::from(self.limits.and_then(|l| l.pids).unwrap_or(PIDS))),
             log_config: Some(log),
-            init: Some(false),
+            init: Some(init == Init::Yes),
             ..Default::default()
         }
     }
@@ -142,8 +151,8 @@ impl Engine {
     pub(in crate::stack) async fn create(&self, plan: Plan) -> Result<Container, EngineError> {
         let name = plan.name.clone();
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        let created = self.docker.create_container(Some(options), plan.body());
-        bounded(&format!("create container {name}"), created).await?;
+        let created = self.docker.create_container(Some(options), plan.body(self.init));
+        self.bounded(&format!("create container {name}"), created).await?;
         Ok(Container { name })
     }
 
@@ -151,9 +160,9 @@ impl Engine {
     pub(in crate::stack) async fn start(&self, container: &Container) -> Result<Option<Identity>, EngineError> {
         let name = &container.name;
         let started = self.docker.start_container(name, None::<StartContainerOptions>);
-        bounded(&format!("start container {name}"), started).await?;
+        self.bounded(&format!("start container {name}"), started).await?;
         let inspected = self.docker.inspect_container(name, None::<InspectContainerOptions>);
-        let state = bounded(&format!("inspect container {name}"), inspected).await?.state;
+        let state = self.bounded(&format!("inspect container {name}"), inspected).await?.state;
         let pid = state.and_then(|state| state.pid).and_then(|pid| u32::try_from(pid).ok());
         Ok(pid.filter(|pid| *pid > 0).and_then(process::stat).map(|stat| stat.identity))
     }
@@ -180,7 +189,7 @@ impl Engine {
 
     async fn words(&self, container: &Container, code: i64) -> String {
         let inspected = self.docker.inspect_container(&container.name, None::<InspectContainerOptions>);
-        let state = bounded("inspect", inspected).await.ok().and_then(|container| container.state);
+        let state = self.bounded("inspect", inspected).await.ok().and_then(|container| container.state);
         let killed = state.and_then(|state| state.oom_killed).unwrap_or(false);
         match code {
             _ if killed => format!("exit status: {code} (out of memory)"),
@@ -200,7 +209,7 @@ impl Engine {
     ) -> Result<impl Future<Output = ()> + Send + 'static, EngineError> {
         let options = AttachContainerOptions { stream: true, stdout: true, stderr: true, ..Default::default() };
         let attached = self.docker.attach_container(&container.name, Some(options));
-        let mut output = bounded(&format!("attach to container {}", container.name), attached).await?.output;
+        let mut output = self.bounded(&format!("attach to container {}", container.name), attached).await?.output;
         Ok(async move {
             while let Some(Ok(output)) = output.next().await {
                 // a full disk shows elsewhere; the component must not stop for it
@@ -212,33 +221,34 @@ impl Engine {
         })
     }
 
-    /// Halts it: a single process with `SIGSTOP`, as a local one, several at once with the freezer.
+    /// Halts all of its processes at once, with the freezer.
     pub(in crate::stack) async fn pause(&self, container: &Container) -> Result<(), EngineError> {
         let name = &container.name;
-        let top =
-            bounded(&format!("list processes of {name}"), self.docker.top_processes(name, None::<TopOptions>)).await?;
-        if top.processes.is_some_and(|processes| processes.len() == 1) {
-            return self.kill(container, "SIGSTOP").await;
-        }
-        bounded(&format!("pause container {name}"), self.docker.pause_container(name)).await
+        self.bounded(&format!("pause container {name}"), self.docker.pause_container(name)).await
     }
 
-    /// Lets it go on, however it was halted.
-    pub(in crate::stack) async fn resume(&self, container: &Container) -> Result<(), EngineError> {
+    /// What the engine says it does.
+    pub(in crate::stack) async fn look(&self, container: &Container) -> Result<Option<ContainerState>, EngineError> {
         let name = &container.name;
         let inspected = self.docker.inspect_container(name, None::<InspectContainerOptions>);
-        let state = bounded(&format!("inspect container {name}"), inspected).await?.state;
-        if state.and_then(|state| state.paused).unwrap_or(false) {
-            bounded(&format!("unpause container {name}"), self.docker.unpause_container(name)).await?;
+        match self.bounded(&format!("inspect container {name}"), inspected).await {
+            Ok(container) => Ok(container.state),
+            Err(error) if error.is_gone() => Ok(None),
+            Err(error) => Err(error),
         }
-        self.kill(container, "SIGCONT").await
+    }
+
+    /// Lets it go on.
+    pub(in crate::stack) async fn resume(&self, container: &Container) -> Result<(), EngineError> {
+        let name = &container.name;
+        self.bounded(&format!("unpause container {name}"), self.docker.unpause_container(name)).await
     }
 
     /// Sends a signal by its name, `SIGTERM`; to a container that has ended, nothing.
     pub(in crate::stack) async fn kill(&self, container: &Container, signal: &str) -> Result<(), EngineError> {
         let options = KillContainerOptions { signal: signal.to_owned() };
         let killed = self.docker.kill_container(&container.name, Some(options));
-        match bounded(&format!("kill container {}", container.name), killed).await {
+        match self.bounded(&format!("kill container {}", container.name), killed).await {
             Err(error) if !error.is_gone() && !error.is_conflict() => Err(error),
             _ => Ok(()),
         }

@@ -3,11 +3,15 @@
 //! Everything that is created carries the run's id as a label and is journalled by name before it exists; whatever the
 //! harness loses track of is found again by the label.
 
+pub mod about;
 mod container;
-mod image;
+pub mod image;
 mod network;
+mod watch;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -15,8 +19,9 @@ use bollard::query_parameters::{
     ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
 };
 
+use self::container::Init;
 pub(super) use self::container::{Container, Mount, Plan, Writable};
-pub(super) use self::image::{Recipe, Resolved};
+pub use self::image::{ImageError, Pull, Recipe, Resolved};
 pub(super) use self::network::Network;
 use super::session::Leftover;
 
@@ -25,8 +30,13 @@ pub const RUN_LABEL: &str = "harness.run";
 /// The label of a container; its value is the component's name.
 pub const COMPONENT_LABEL: &str = "harness.component";
 
+/// The label of a container; its value is the scenario's name.
+pub const SCENARIO_LABEL: &str = "harness.scenario";
+
 /// For any one call.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For any call after one that was not answered.
+const IMPATIENCE: Duration = Duration::from_secs(2);
 /// For containers that the engine is still creating for a harness that is gone.
 const LATECOMERS: Duration = Duration::from_secs(2);
 /// For finding out whether there is an engine at all.
@@ -38,6 +48,12 @@ pub enum EngineError {
     /// It is not there, or does not let this user in.
     #[error("reach the container engine: {0}; `harness doctor` says more, `--stack local` does without")]
     Unreachable(String),
+    /// `DOCKER_HOST` names an engine of another machine.
+    #[error(
+        "use the container engine at {0}: drills use engines of this machine only, because components get folders and ports \
+         of this machine and load goes to nobody else; unset DOCKER_HOST, or take --stack local"
+    )]
+    Remote(String),
     /// It refused.
     #[error("{what}: {}", said(.source))]
     Refused {
@@ -54,14 +70,6 @@ pub enum EngineError {
         /// The bound.
         within: Duration,
     },
-    /// An image cannot be had.
-    #[error("get image {image}: {reason}")]
-    Image {
-        /// The image.
-        image: String,
-        /// Why.
-        reason: String,
-    },
 }
 
 /// The engine's own words, without the wrapper.
@@ -77,6 +85,25 @@ fn said(error: &bollard::errors::Error) -> String {
 pub struct Engine {
     docker: Docker,
     version: String,
+    pull: Pull,
+    init: Init,
+    health: Arc<Health>,
+}
+
+/// Whether the engine answered the last time.
+#[derive(Debug, Default)]
+struct Health(AtomicBool);
+
+impl Health {
+    /// How long to wait for an answer: an engine that has let one call down gets little time for the next, so that the end
+    /// of a run does not take half a minute for each container.
+    fn patience(&self) -> Duration {
+        if self.0.load(Ordering::SeqCst) { IMPATIENCE } else { PATIENCE }
+    }
+
+    fn hangs(&self, hangs: bool) {
+        self.0.store(hangs, Ordering::SeqCst);
+    }
 }
 
 impl Engine {
@@ -85,16 +112,39 @@ impl Engine {
     /// # Errors
     /// When none answers within 5 s.
     pub async fn connect() -> Result<Self, EngineError> {
+        if let Some(remote) = std::env::var("DOCKER_HOST").ok().filter(|host| is_remote(host)) {
+            return Err(EngineError::Remote(remote));
+        }
         let reach = async {
             let docker = Docker::connect_with_local_defaults()?.with_timeout(PATIENCE).negotiate_version().await?;
-            let version = docker.version().await?;
-            Ok::<_, bollard::errors::Error>((docker, version.version.unwrap_or_else(|| "unknown".to_owned())))
+            let (version, info) = tokio::try_join!(docker.version(), docker.info())?;
+            // without its program, the engine says that it is of no commit
+            let init = info.init_commit.and_then(|commit| commit.id).is_some_and(|id| !matches!(&*id, "" | "N/A"));
+            let init = if init { Init::Yes } else { Init::No };
+            let version = version.version.unwrap_or_else(|| "unknown".to_owned());
+            Ok::<_, bollard::errors::Error>(Self {
+                docker,
+                version,
+                pull: Pull::default(),
+                init,
+                health: Arc::default(),
+            })
         };
         match tokio::time::timeout(FIRST_ANSWER, reach).await {
-            Ok(Ok((docker, version))) => Ok(Self { docker, version }),
+            Ok(Ok(engine)) => Ok(engine),
             Ok(Err(error)) => Err(EngineError::Unreachable(said(&error))),
             Err(_) => Err(EngineError::Unreachable(format!("no answer within {FIRST_ANSWER:?}"))),
         }
+    }
+
+    /// The same engine, with another answer to when images are pulled.
+    #[must_use]
+    pub fn pulling(self, pull: Pull) -> Self {
+        Self { pull, ..self }
+    }
+
+    fn pull_policy(&self) -> Pull {
+        self.pull
     }
 
     /// Its version.
@@ -118,7 +168,7 @@ impl Engine {
             Ok(names) => {
                 for name in names {
                     let removed = self.docker.remove_network(&name);
-                    done.note("network", &name, bounded(&format!("remove network {name}"), removed).await);
+                    done.note("network", &name, self.bounded(&format!("remove network {name}"), removed).await);
                 }
             }
             Err(error) => done.fail("networks", &error),
@@ -127,7 +177,7 @@ impl Engine {
             Ok(names) => {
                 for name in names {
                     let removed = self.docker.remove_volume(&name, None::<RemoveVolumeOptions>);
-                    done.note("volume", &name, bounded(&format!("remove volume {name}"), removed).await);
+                    done.note("volume", &name, self.bounded(&format!("remove volume {name}"), removed).await);
                 }
             }
             Err(error) => done.fail("volumes", &error),
@@ -138,27 +188,39 @@ impl Engine {
     /// The ids of a run's containers, also of those that ended.
     pub(super) async fn containers(&self, run: &str) -> Result<Vec<String>, EngineError> {
         let options = ListContainersOptions { all: true, filters: Some(of_run(run)), ..Default::default() };
-        let found = bounded("list containers", self.docker.list_containers(Some(options))).await?;
+        let found = self.bounded("list containers", self.docker.list_containers(Some(options))).await?;
         Ok(found.into_iter().filter_map(|container| container.id).collect())
     }
 
     /// The ids of a run's networks.
     pub(super) async fn networks(&self, run: &str) -> Result<Vec<String>, EngineError> {
         let options = ListNetworksOptions { filters: Some(of_run(run)) };
-        let found = bounded("list networks", self.docker.list_networks(Some(options))).await?;
+        let found = self.bounded("list networks", self.docker.list_networks(Some(options))).await?;
         Ok(found.into_iter().filter_map(|network| network.id).collect())
     }
 
     async fn volumes(&self, run: &str) -> Result<Vec<String>, EngineError> {
         let options = ListVolumesOptions { filters: Some(of_run(run)) };
-        let found = bounded("list volumes", self.docker.list_volumes(Some(options))).await?;
+        let found = self.bounded("list volumes", self.docker.list_volumes(Some(options))).await?;
         Ok(found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
+    }
+
+    /// One call with its bound.
+    async fn bounded<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, EngineError> {
+        let within = self.health.patience();
+        let answered = bounded_by(within, what, call).await;
+        self.health.hangs(matches!(answered, Err(EngineError::Hangs { .. })));
+        answered
     }
 
     /// Removes a container with its anonymous volumes, also a running or paused one.
     async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
         let options = RemoveContainerOptions { force: true, v: true, link: false };
-        bounded(&format!("remove container {name}"), self.docker.remove_container(name, Some(options))).await
+        self.bounded(&format!("remove container {name}"), self.docker.remove_container(name, Some(options))).await
     }
 }
 
@@ -226,6 +288,11 @@ impl EngineError {
     }
 }
 
+/// Whether an address of an engine leads to another machine; a socket in a folder does not.
+fn is_remote(host: &str) -> bool {
+    !(host.is_empty() || host.starts_with("unix://") || host.starts_with('/'))
+}
+
 fn of_run(run: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![format!("{RUN_LABEL}={run}")])])
 }
@@ -235,9 +302,31 @@ async fn bounded<T>(
     what: &str,
     call: impl Future<Output = Result<T, bollard::errors::Error>>,
 ) -> Result<T, EngineError> {
-    match tokio::time::timeout(PATIENCE, call).await {
+    bounded_by(PATIENCE, what, call).await
+}
+
+async fn bounded_by<T>(
+    within: Duration,
+    what: &str,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, EngineError> {
+    match tokio::time::timeout(within, call).await {
         Ok(Ok(answer)) => Ok(answer),
+        // the client has a bound of its own
+        Ok(Err(bollard::errors::Error::RequestTimeoutError)) | Err(_) => {
+            Err(EngineError::Hangs { what: what.to_owned(), within })
+        }
         Ok(Err(source)) => Err(EngineError::Refused { what: what.to_owned(), source }),
-        Err(_) => Err(EngineError::Hangs { what: what.to_owned(), within: PATIENCE }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_not_reached_through_a_socket_is_remote_x23() {
+        assert!(["tcp://10.0.0.7:2375", "ssh://root@build", "http://localhost:2375"].into_iter().all(is_remote));
+        assert!(!["", "unix:///run/user/1000/docker.sock"].into_iter().any(is_remote));
     }
 }

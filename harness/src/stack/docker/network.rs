@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use rand::Rng;
 
-use super::{Engine, EngineError, RUN_LABEL, bounded};
+use super::{Engine, EngineError, RUN_LABEL};
 
 /// How many subnets are tried.
 const ATTEMPTS: usize = 20;
@@ -38,7 +38,7 @@ impl Engine {
             let (b, c) = (rand::rng().random_range(201..=239), rand::rng().random::<u8>());
             let gateway = Ipv4Addr::new(10, b, c, 1);
             let created = self.docker.create_network(request(name, run, gateway));
-            match bounded(&format!("create network {name}"), created).await {
+            match self.bounded(&format!("create network {name}"), created).await {
                 Ok(_) => return Ok(Network { name: name.to_owned(), gateway }),
                 Err(error) if error.to_string().contains("overlap") => refused = Some(error),
                 Err(error) => return Err(error),
@@ -49,7 +49,7 @@ impl Engine {
 
     /// Removes it; one that is gone is fine.
     pub(in crate::stack) async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
-        match bounded(&format!("remove network {name}"), self.docker.remove_network(name)).await {
+        match self.bounded(&format!("remove network {name}"), self.docker.remove_network(name)).await {
             Err(error) if !error.is_gone() => Err(error),
             _ => Ok(()),
         }

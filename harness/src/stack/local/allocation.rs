@@ -1,19 +1,16 @@
 //! What one scenario's stack is given: ports, folders, secrets; and what every placeholder is worth with them.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use rand::Rng;
+use std::{fmt, io};
 
 use super::prepare::Prepared;
 use crate::stack::docker::{EngineError, Network};
 use crate::stack::journal::{Entry, JournalError};
 use crate::stack::place::private_folder;
-use crate::stack::port::{PortLease, lease};
+use crate::stack::port::{PortLease, claim, lease};
 use crate::stack::select::Selection;
 use crate::stack::session::Session;
 use crate::stack::spec::{Placeholder, Template};
@@ -29,7 +26,7 @@ pub struct Secret(String);
 
 impl Secret {
     fn generate() -> Self {
-        let bytes: [u8; 16] = rand::rng().random();
+        let bytes: [u8; 16] = rand::random();
         Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -201,7 +198,8 @@ impl Allocation {
         let spec = Arc::clone(&self.prepared.spec);
         for port in spec.components[component].ports.keys() {
             let failed = |source| AllocationError::Port { component: component.to_owned(), port: port.clone(), source };
-            let lease = lease().map_err(failed)?;
+            let published = spec.components[component].publish.get(port);
+            let lease = published.map_or_else(lease, |number| claim(*number)).map_err(failed)?;
             self.ports.entry(component.to_owned()).or_default().insert(port.clone(), lease);
         }
         Ok(())
@@ -329,6 +327,7 @@ impl Allocation {
             placeholder: hole.to_string(),
             why: match hole {
                 Placeholder::Address { .. } => "that component does not run in this stack",
+                Placeholder::Stack => "a container does not see that folder",
                 Placeholder::Value(_) => "nothing gives it a value here",
                 _ => "it has a value only inside a component",
             },
@@ -350,6 +349,9 @@ impl Allocation {
                 (_, None) => CONFIG.to_owned(),
             },
             Placeholder::Config => self.config(owner?)?.to_str()?.to_owned(),
+            // a container sees only its config's folder
+            Placeholder::Stack if self.inside.is_some() && reader != Reader::Harness => return None,
+            Placeholder::Stack => self.prepared.spec.folder.to_str()?.to_owned(),
             Placeholder::Secret(name) => self.secrets.get(name)?.reveal().to_owned(),
             Placeholder::Harness => self.prepared.harness.to_str()?.to_owned(),
             Placeholder::Value(_) => return None,

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+
 use super::prepare::{
     Build, EMBEDDED, Located, PrepareError, Prepared, Wanted, arguments, build, is_embedded, is_program,
 };
-use crate::stack::docker::{Engine, Recipe, Resolved};
-use crate::stack::notice::Notices;
+use crate::stack::docker::{Engine, ImageError, Recipe};
+use crate::stack::notice::{Fact, Notices};
 use crate::stack::session::Session;
 use crate::stack::spec::{Component, Spec, Template};
+
+/// How many images are got or made side by side: unpacking keeps a core busy, a registry does not.
+const AT_ONCE: usize = 3;
 
 /// How a component is run in a container.
 #[derive(Clone, Debug)]
@@ -27,7 +32,7 @@ impl Prepared {
     /// The same for containers: builds, and pulls or makes every component's image.
     ///
     /// # Errors
-    /// When a build command fails.
+    /// When a build command fails, or the lock of images cannot be read.
     pub async fn in_containers(
         spec: Arc<Spec>,
         session: &Session,
@@ -43,49 +48,90 @@ impl Prepared {
             contained: BTreeMap::new(),
             spec: Arc::clone(&spec),
         };
-        let recipe = Recipe { engine: &engine, session, places: &wanted.places, notices };
-        for (name, component) in &spec.components {
-            if component.optional && !wanted.required.contains(name) {
-                prepared.missing.insert(name.clone(), "it is optional, and no scenario requires it".to_owned());
-                continue;
-            }
-            if let (Build::Run, Some(command)) = (wanted.build, &component.build) {
+        let optional = |name: &String, component: &Component| component.optional && !wanted.required.contains(name);
+        let (left_out, chosen): (Vec<_>, Vec<_>) = spec.components.iter().partition(|(name, it)| optional(name, it));
+        for (name, _) in left_out {
+            prepared.missing.insert(name.clone(), "it is optional, and no scenario requires it".to_owned());
+        }
+        for (name, component) in &chosen {
+            let of_image = component.image.as_ref().and_then(|image| image.prepare.as_ref());
+            if let (Build::Run, Some(command)) = (wanted.build, of_image.or(component.build.as_ref())) {
                 build(&spec.root, session.run(), name, command, notices).await?;
             }
-            prepared.contain(name, component, &recipe).await;
+        }
+        let recipe = Recipe::new(&engine, session, &wanted.places, notices, &spec)?;
+        let contained: Vec<_> = futures_util::stream::iter(&chosen)
+            .map(async |(name, component)| ((*name).clone(), prepared.contain(name, component, &recipe, notices).await))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (name, contained) in contained {
+            match contained {
+                Ok((located, contained)) => {
+                    prepared.located.insert(name.clone(), located);
+                    prepared.contained.insert(name, contained);
+                }
+                Err(reason) => {
+                    // a variant may do without it, and then the drill is another one
+                    notices.tell(Fact::Warned { message: format!("{name} cannot run here: {reason}") });
+                    prepared.missing.insert(name, reason);
+                }
+            }
         }
         Ok(prepared)
     }
 
     /// The component's image, else a program of the host's in an image with nothing but a libc.
-    async fn contain(&mut self, name: &str, component: &Component, recipe: &Recipe<'_>) {
-        let mounted = |program: PathBuf, command: &[Template], source: &str, base: Resolved| {
-            let entrypoint = Some(format!("/{}", if source == EMBEDDED { "harness" } else { "program" }));
-            let contained = Contained { image: base.reference, entrypoint, program: Some(program) };
-            (contained, arguments(component, command), format!("{source}, in an image made here"), "unknown".to_owned())
-        };
+    async fn contain(
+        &self,
+        name: &str,
+        component: &Component,
+        recipe: &Recipe<'_>,
+        notices: &Notices,
+    ) -> Result<(Located, Contained), String> {
         let resolved = match recipe.resolve(name, component).await {
-            Ok(resolved) => {
-                let contained = Contained { image: resolved.reference, entrypoint: resolved.entrypoint, program: None };
-                let own = component.image.as_ref().map(|image| &image.command).filter(|command| !command.is_empty());
-                let command = own.unwrap_or(&component.command);
-                Ok((contained, arguments(component, command), resolved.source, resolved.version))
+            Ok(resolved) => resolved,
+            Err(error @ ImageError::Refused { .. }) => return Err(format!("the harness failed to {error}")),
+            Err(error) => {
+                let own = self.own_program(component).ok_or_else(|| format!("the harness failed to {error}"))?;
+                if component.image.as_ref().is_some_and(|image| image.build.is_some()) {
+                    notices
+                        .tell(Fact::Warned { message: format!("failed to {error}; its program is mounted instead") });
+                }
+                return self.mounted(component, recipe, own).await;
             }
-            Err(error) => match (self.own_program(component), recipe.base().await) {
-                (Some((program, command, source)), Ok(base)) => Ok(mounted(program, command, source, base)),
-                (Some(_), Err(base)) => Err(format!("the harness failed to {base}")),
-                (None, _) => Err(format!("the harness failed to {error}")),
-            },
         };
-        match resolved {
-            Ok((contained, arguments, source, version)) => {
-                let program = contained.entrypoint.clone().unwrap_or_default().into();
-                let located = Located { program, arguments, source, version, libraries: Vec::new(), root: None };
-                self.located.insert(name.to_owned(), located);
-                self.contained.insert(name.to_owned(), contained);
-            }
-            Err(reason) => drop(self.missing.insert(name.to_owned(), reason)),
-        }
+        let own = component.image.as_ref().map(|image| &image.command).filter(|command| !command.is_empty());
+        let located = Located {
+            program: resolved.entrypoint.clone().unwrap_or_default().into(),
+            arguments: arguments(component, own.unwrap_or(&component.command)),
+            source: resolved.source(),
+            version: resolved.version.clone(),
+            libraries: Vec::new(),
+            root: None,
+        };
+        Ok((located, Contained { image: resolved.reference, entrypoint: resolved.entrypoint, program: None }))
+    }
+
+    async fn mounted(
+        &self,
+        component: &Component,
+        recipe: &Recipe<'_>,
+        (program, command, source): (PathBuf, &[Template], &str),
+    ) -> Result<(Located, Contained), String> {
+        let base = recipe.base().await.map_err(|reason| format!("the harness has no image to run it in: {reason}"))?;
+        let entrypoint = if source == EMBEDDED { "/harness" } else { "/program" };
+        let located = Located {
+            program: entrypoint.into(),
+            arguments: arguments(component, command),
+            source: format!("{source}, in an image made here"),
+            version: if source == EMBEDDED { env!("CARGO_PKG_VERSION") } else { "unknown" }.to_owned(),
+            libraries: Vec::new(),
+            root: None,
+        };
+        let contained =
+            Contained { image: base.reference, entrypoint: Some(entrypoint.to_owned()), program: Some(program) };
+        Ok((located, contained))
     }
 
     /// A program that was built here, or the harness itself, with the command that runs it.

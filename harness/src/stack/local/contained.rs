@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Signal, getgid, getuid};
 
-use super::allocation::{CONFIG, DATA, Inside};
+use super::allocation::{Allocation, CONFIG, DATA, Inside};
 use super::error::StartError;
 use super::running::Running;
 use super::supervisor::{Launch, Process};
+use crate::breakpoint;
 use crate::stack::docker::{Container, Engine, EngineError, Mount, Plan, Writable};
 use crate::stack::journal::Entry;
+use crate::stack::port;
 use crate::stack::session::Leftover;
 
 /// For the engine to see a killed container's end.
@@ -26,6 +29,13 @@ const NOBODY: u32 = 65534;
 pub(super) enum Halt {
     Pause,
     Resume,
+}
+
+impl Allocation {
+    /// The scenario's name, as far as names of resources go.
+    pub(super) fn scenario(&self) -> &str {
+        self.part.rsplit_once('/').map_or(self.part.as_str(), |(_, scenario)| scenario)
+    }
 }
 
 impl Running {
@@ -42,7 +52,9 @@ impl Running {
             None => {
                 let plan = self.container_plan(name, launch)?;
                 self.session.record(&Entry::Container(plan.name.clone()))?;
-                engine.create(plan).await.map_err(failed)?
+                let created = engine.create(plan).await.map_err(failed)?;
+                breakpoint::reached("created");
+                created
             }
         };
         let logs = self.logs(name);
@@ -50,7 +62,7 @@ impl Running {
         let spawn = |source| StartError::Spawn { component: name.to_owned(), program: launch.program.clone(), source };
         let (stdout, stderr) = logs.open().map_err(spawn)?;
         let copying = tokio::spawn(engine.follow(&container, stdout, stderr).await.map_err(failed)?);
-        let identity = engine.start(&container).await.map_err(failed)?;
+        let identity = engine.start(&container).await.map_err(|source| self.refused(name, source))?;
         let (engine, waited) = (engine.clone(), container.clone());
         let end = async move {
             let ended = engine.ended(&waited).await.0;
@@ -61,6 +73,20 @@ impl Running {
         let process = Process::watched(identity, Some(container), from, end, self.unasked(name));
         self.keep(name, &process);
         Ok(process)
+    }
+
+    /// An engine that cannot publish a port does not say who has it.
+    fn refused(&self, name: &str, source: EngineError) -> StartError {
+        let words = source.to_string();
+        let component = name.to_owned();
+        if words.contains("already in use") || words.contains("already allocated") {
+            let holder = |(_, at): (u16, SocketAddr)| Some(format!("{at} is taken by {}", port::holder(at.port())?));
+            let taken: Vec<String> = self.allocation.published(name).into_iter().filter_map(holder).collect();
+            if !taken.is_empty() {
+                return StartError::PortTaken { component, taken: taken.join(", "), source };
+            }
+        }
+        StartError::Engine { component, source }
     }
 
     fn container_plan(&self, name: &str, launch: &Launch) -> Result<Plan, StartError> {
@@ -86,6 +112,7 @@ impl Running {
             name: format!("harness-{}-{name}", allocation.part.replace('/', "-")),
             component: name.to_owned(),
             run: self.session.run().to_owned(),
+            scenario: allocation.scenario().to_owned(),
             image: contained.image.clone(),
             entrypoint: contained.entrypoint.clone(),
             arguments: launch.arguments.clone(),
@@ -106,8 +133,10 @@ impl Running {
         };
         let left = |resource: String, error: &EngineError| Leftover { resource, message: error.to_string() };
         let mut leftovers = Vec::new();
-        for container in started.values().filter_map(|process| process.container.as_ref()) {
-            if let Err(error) = engine.remove(container).await {
+        let containers = started.values().filter_map(|process| process.container.as_ref());
+        let removals = containers.map(async |container| (container, engine.remove(container).await));
+        for (container, removed) in futures_util::future::join_all(removals).await {
+            if let Err(error) = removed {
                 leftovers.push(left(format!("container {}", container.name), &error));
             }
         }
@@ -133,15 +162,13 @@ fn hand_over(data: &Path, user: &str) -> io::Result<()> {
     chown(data, user.parse().ok(), group.parse().ok())
 }
 
-/// Pauses or resumes from where nothing can be awaited.
-pub(super) fn freeze(engine: &Engine, container: &Container, process: &Process, halt: Halt) -> io::Result<()> {
-    let call = async {
-        match halt {
-            Halt::Pause => engine.pause(container).await,
-            Halt::Resume => engine.resume(container).await,
-        }
+/// Freezes it or lets it go on.
+pub(super) async fn freeze(engine: &Engine, container: &Container, process: &Process, halt: Halt) -> io::Result<()> {
+    let done = match halt {
+        Halt::Pause => engine.pause(container).await,
+        Halt::Resume => engine.resume(container).await,
     };
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(call)).map_err(io::Error::other)?;
+    done.map_err(io::Error::other)?;
     process.set_frozen(halt == Halt::Pause);
     Ok(())
 }
@@ -159,15 +186,16 @@ pub(super) async fn end_container(
         let _ = engine.resume(container).await;
         process.set_frozen(false);
     }
-    if first != Signal::KILL && process.status().is_none() {
-        let _ = engine.kill(container, "SIGTERM").await;
+    let asks = first != Signal::KILL && process.status().is_none();
+    if asks && engine.kill(container, "SIGTERM").await.is_ok() {
         let _ = tokio::time::timeout(grace, process.end()).await;
     }
     if process.status().is_some() {
         return Vec::new();
     }
     let killed = engine.kill(container, "SIGKILL").await;
-    match tokio::time::timeout(END_WITHIN, process.end()).await {
+    let within = if killed.is_ok() { END_WITHIN } else { Duration::ZERO };
+    match tokio::time::timeout(within, process.end()).await {
         Ok(_) => Vec::new(),
         Err(_) => {
             let message = killed.err().map_or_else(|| "does not end".to_owned(), |error| error.to_string());

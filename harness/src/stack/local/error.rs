@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::allocation::AllocationError;
 use crate::stack::docker::EngineError;
 use crate::stack::journal::JournalError;
+use crate::trust::TrustError;
 
 /// Why a component could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,24 @@ pub enum StartError {
     Engine {
         /// The component.
         component: String,
+        /// Why.
+        source: EngineError,
+    },
+    /// The harness cannot be let in by it.
+    #[error("start {component}: {source}")]
+    Access {
+        /// The component.
+        component: String,
+        /// Why.
+        source: TrustError,
+    },
+    /// The container engine cannot publish a port.
+    #[error("start {component}: {taken}: {source}; run it again, ports are chosen anew")]
+    PortTaken {
+        /// The component.
+        component: String,
+        /// Which address is taken, by whom.
+        taken: String,
         /// Why.
         source: EngineError,
     },
@@ -71,9 +90,11 @@ impl StartError {
     pub fn component(&self) -> Option<&str> {
         match self {
             Self::Unknown(component) | Self::RunsAlready(component) | Self::Engine { component, .. } => Some(component),
-            Self::Spawn { component, .. } | Self::Exited { component, .. } | Self::NotReady { component, .. } => {
-                Some(component)
-            }
+            Self::Spawn { component, .. }
+            | Self::Access { component, .. }
+            | Self::PortTaken { component, .. }
+            | Self::Exited { component, .. }
+            | Self::NotReady { component, .. } => Some(component),
             Self::Allocation(
                 AllocationError::Placeholder { component, .. } | AllocationError::Port { component, .. },
             ) => Some(component),

@@ -8,16 +8,19 @@ mod allocation;
 mod contain;
 mod contained;
 mod error;
+mod evidence;
 mod log;
+mod look;
 mod prepare;
 mod running;
 mod supervisor;
 
 pub use self::allocation::{Allocation, AllocationError, Reader, Redactor, Secret};
 pub use self::error::StartError;
+pub use self::look::State;
 pub(super) use self::prepare::on_path;
 pub use self::prepare::{Build, Located, PrepareError, Prepared, Wanted};
-pub use self::running::{Running, State};
+pub use self::running::Running;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::contain::Contained;
+use crate::breakpoint;
 use crate::clock;
 use crate::stack::debian::{Debian, DebianError, Fetch};
 use crate::stack::docker::Engine;
@@ -91,6 +92,9 @@ pub enum PrepareError {
         /// Its last lines.
         last_lines: Vec<String>,
     },
+    /// The lock of images is broken.
+    #[error(transparent)]
+    Lock(#[from] crate::stack::docker::image::lock::LockError),
 }
 
 /// What the suite can use.
@@ -199,21 +203,23 @@ pub(super) async fn build(
     let shown = command.join(" ");
     notices.tell(Fact::Building { component: component.to_owned(), command: shown.clone() });
     let begun = clock::instant();
-    let output = Command::new(program)
+    let building = Command::new(program)
         .args(arguments)
         .current_dir(root)
         .env(RUN_MARK, run)
         // the program is looked for below the root
         .env_remove("CARGO_TARGET_DIR")
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|source| PrepareError::BuildStart {
-            component: component.to_owned(),
-            command: shown.clone(),
-            source,
-        })?;
+        .spawn();
+    breakpoint::reached("building");
+    let output = async { building?.wait_with_output().await }.await.map_err(|source| PrepareError::BuildStart {
+        component: component.to_owned(),
+        command: shown.clone(),
+        source,
+    })?;
     if !output.status.success() {
         return Err(PrepareError::Build {
             component: component.to_owned(),

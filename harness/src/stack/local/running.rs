@@ -11,35 +11,26 @@ use rustix::process::Signal;
 use tokio::sync::watch;
 
 use super::allocation::{Allocation, AllocationError};
-use super::contained::{Halt, end_container, freeze};
+use super::contained::end_container;
 use super::error::StartError;
+use super::evidence::Evidence;
 use super::log::Logs;
+use super::look::State;
 use super::supervisor::{Launch, Process, is_empty};
+use crate::breakpoint;
 use crate::clock;
 use crate::stack::journal::Entry;
-use crate::stack::notice::{Fact, Notices};
-use crate::stack::process::{self, Belonging, Identity, PART_MARK, Usage};
+use crate::stack::notice::{Change, Fact, Notices};
+use crate::stack::process::{self, Identity, PART_MARK};
 use crate::stack::ready::{self, Condition};
 use crate::stack::session::{Leftover, Session};
-use crate::stack::spec::{Component, ReadyCondition};
+use crate::stack::spec::{self, Component, ReadyCondition};
+use crate::trust::Access;
 
 /// How long a component may take to become ready when its table does not say.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long `init` may take.
 const INIT_WITHIN: Duration = Duration::from_secs(60);
-
-/// What a component does right now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It was not started yet.
-    NotStarted,
-    /// It runs.
-    Runs,
-    /// It is stopped by a signal.
-    Paused,
-    /// It ended, with this status.
-    Ended(String),
-}
 
 /// A stack that runs, or is about to. Share it as an [`Arc`].
 #[derive(Debug)]
@@ -47,17 +38,27 @@ pub struct Running {
     pub(super) allocation: Allocation,
     pub(super) session: Arc<Session>,
     logs: PathBuf,
-    notices: Notices,
+    pub(super) notices: Notices,
     client: reqwest::Client,
-    processes: Mutex<BTreeMap<String, Process>>,
+    pub(super) processes: Arc<Processes>,
+    evidence: Evidence,
 }
 
+/// What was started, by component.
+pub(super) type Processes = Mutex<BTreeMap<String, Process>>;
+
 impl Running {
-    /// Nothing is started yet. Each component's output goes to `<logs>/<component>.log` and `<component>.stderr.log`.
+    pub(super) const fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// Nothing is started yet. Each component's output goes to `<logs>/<component>.log` and `<component>.stderr.log`. Must be
+    /// called inside a runtime: what happens to the components and what they use is told from now on.
     #[must_use]
     pub fn new(allocation: Allocation, session: Arc<Session>, logs: &Path, notices: Notices) -> Self {
-        let (logs, processes) = (logs.to_path_buf(), Mutex::default());
-        Self { allocation, session, logs, notices, client: ready::client(), processes }
+        let (logs, processes) = (logs.to_path_buf(), Arc::default());
+        let evidence = Evidence::gather(&allocation, &session, &processes, &notices);
+        Self { allocation, session, logs, notices, client: ready::client(), processes, evidence }
     }
 
     /// What the stack was given.
@@ -106,6 +107,7 @@ impl Running {
             Some(engine) => self.spawn_container(engine, name, &launch).await?,
         };
         self.notices.tell(self.started(name));
+        breakpoint::reached("component-started");
         self.wait_until_ready(name, component, &process).await?;
         self.notices.tell(Fact::Ready { component: name.to_owned(), took: clock::instant().duration_since(begun) });
         if let Some(status) = process.watch() {
@@ -182,10 +184,16 @@ impl Running {
         let session = Arc::clone(&self.session);
         // the mark in its environment stands in for a group that could not be written down
         let journal = |group: super::supervisor::Journalled| drop(self.session.record(&Entry::Group(group.0)));
-        let ended = move |identity: Identity| drop(session.record(&Entry::Ended(identity)));
+        let (notices, component) = (self.notices.clone(), name.to_owned());
+        let ended = move |identity: Identity, words: &str| {
+            drop(session.record(&Entry::Ended(identity)));
+            notices.tell(Fact::Changed { component, change: Change::Ended, detail: words.to_owned() });
+        };
         let failed = |source| StartError::Spawn { component: name.to_owned(), program: launch.program.clone(), source };
         let process = launch.start(&self.logs(name), journal, self.unasked(name), ended).map_err(failed)?;
         self.keep(name, &process);
+        let detail = process.identity.map_or_else(String::new, |identity| format!("process {}", identity.pid));
+        self.notices.tell(Fact::Changed { component: name.to_owned(), change: Change::Started, detail });
         Ok(process)
     }
 
@@ -215,7 +223,10 @@ impl Running {
     }
 
     async fn wait_until_ready(&self, name: &str, component: &Component, process: &Process) -> Result<(), StartError> {
-        let conditions = component.ready.iter().map(|condition| self.condition(name, condition.get_ref(), process));
+        let access = self.allocation.prepared.spec.access(name);
+        let access = access.map_err(|source| StartError::Access { component: name.to_owned(), source })?;
+        let ready = component.ready.iter();
+        let conditions = ready.map(|condition| self.condition(name, condition.get_ref(), process, &access));
         let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
         let within = component.ready_within.unwrap_or(READY_WITHIN);
         let (last, answer) = watch::channel("nothing was asked yet".to_owned());
@@ -231,11 +242,17 @@ impl Running {
         }
     }
 
-    fn condition(&self, name: &str, written: &ReadyCondition, process: &Process) -> Result<Condition, AllocationError> {
+    fn condition(
+        &self,
+        name: &str,
+        written: &ReadyCondition,
+        process: &Process,
+        access: &Access,
+    ) -> Result<Condition, AllocationError> {
         let render = |text| self.allocation.render_for(name, text);
         if let Some(url) = &written.http {
             let (status, contains) = (written.status.unwrap_or(200), written.contains.clone());
-            return Ok(Condition::Http { url: render(url)?, status, contains });
+            return Ok(Condition::Http { url: render(url)?, status, contains, access: access.clone() });
         }
         if let Some(address) = &written.tcp {
             let (send, expect) = (written.send.clone(), written.expect.clone());
@@ -258,70 +275,23 @@ impl Running {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// The file a component's log lines go to, whether it has any yet or not.
+    #[must_use]
+    pub fn log_of(&self, name: &str, from: spec::Logs) -> PathBuf {
+        let Logs { stdout, stderr } = self.logs(name);
+        match from {
+            spec::Logs::Stdout => stdout,
+            spec::Logs::Stderr => stderr,
+        }
+    }
+
     /// A component's last lines since it was started last.
     #[must_use]
     pub fn last_lines_of(&self, name: &str) -> Vec<String> {
         self.process(name).map(|process| self.last_lines(name, &process.logs_from)).unwrap_or_default()
     }
 
-    /// What a component does right now.
-    #[must_use]
-    pub fn state(&self, name: &str) -> State {
-        let Some(process) = self.process(name) else { return State::NotStarted };
-        let stopped =
-            |identity: Identity| process::stat(identity.pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'));
-        match process.status() {
-            Some(status) => State::Ended(status),
-            None if process.is_frozen() || process.identity.is_some_and(stopped) => State::Paused,
-            None => State::Runs,
-        }
-    }
-
-    /// The process that leads a component's group, while it runs.
-    #[must_use]
-    pub fn identity(&self, name: &str) -> Option<Identity> {
-        self.process(name).filter(|process| process.status().is_none())?.identity
-    }
-
-    /// What every running component uses, from one look at `/proc` (a few milliseconds; call it where blocking is fine).
-    #[must_use]
-    pub fn usage(&self) -> BTreeMap<String, Usage> {
-        let inside = self.allocation.inside().is_some();
-        let belonging = |identity| if inside { Belonging::ControlGroup(identity) } else { Belonging::Group(identity) };
-        let components = self.allocation.components();
-        let running: Vec<(&str, Identity)> = components.filter_map(|name| Some((name, self.identity(name)?))).collect();
-        let belongings: Vec<Belonging> = running.iter().map(|(_, identity)| belonging(*identity)).collect();
-        let names = running.into_iter().map(|(name, _)| name.to_owned());
-        names.zip(process::usage(&belongings)).collect()
-    }
-
-    /// Stops a component's group with `SIGSTOP`, or freezes its container: it keeps its connections and answers nothing.
-    /// With containers it blocks for some 20 ms and needs a runtime with several threads.
-    ///
-    /// # Errors
-    /// When it does not run, or the kernel or the engine refuses.
-    pub fn pause(&self, name: &str) -> io::Result<()> {
-        self.halt(name, Halt::Pause)
-    }
-
-    /// Lets a paused component go on.
-    ///
-    /// # Errors
-    /// When it does not run, or the kernel or the engine refuses.
-    pub fn resume(&self, name: &str) -> io::Result<()> {
-        self.halt(name, Halt::Resume)
-    }
-
-    fn halt(&self, name: &str, halt: Halt) -> io::Result<()> {
-        let process = self.running(name)?;
-        if let (Some(engine), Some(container)) = (self.allocation.prepared.engine(), &process.container) {
-            return freeze(engine, container, &process, halt);
-        }
-        let signal = if halt == Halt::Pause { Signal::STOP } else { Signal::CONT };
-        process.identity.map_or(Ok(()), |identity| process::signal_group(identity, signal))
-    }
-
-    fn running(&self, name: &str) -> io::Result<Process> {
+    pub(super) fn running(&self, name: &str) -> io::Result<Process> {
         let running = self.process(name).filter(|process| process.status().is_none());
         running.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name} does not run")))
     }
@@ -385,11 +355,14 @@ impl Running {
                 let _ = stopped[dependent].subscribe().wait_for(|stopped| *stopped).await;
             }
             let left = self.end_process(name, process, Signal::TERM, grace).await;
+            breakpoint::reached("tearing-down");
             stopped[name].send_replace(true);
             left
         };
         let mut left: Vec<Leftover> = join_all(started.iter().map(one)).await.into_iter().flatten().collect();
         left.extend(self.remove_network(&started).await);
+        started.values().filter(|process| process.status().is_none()).for_each(Process::give_up);
+        self.evidence.finish().await;
         left
     }
 }

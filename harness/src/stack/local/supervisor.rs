@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::process::Command;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::log::Logs;
+use crate::breakpoint;
 use crate::stack::docker::Container;
 use crate::stack::process::{self, Identity, PART_MARK, RUN_MARK};
 
@@ -39,6 +41,7 @@ pub(super) struct Process {
     pub(super) ended: watch::Receiver<Option<String>>,
     news: Arc<News>,
     frozen: Arc<AtomicBool>,
+    waiting: AbortHandle,
 }
 
 /// Whether a process's end is news: not before it is ready (the error says it), not once it was asked to end, never twice.
@@ -67,14 +70,15 @@ impl Process {
         let (tell, ended) = watch::channel(None);
         let news = Arc::new(News::default());
         let of_process = Arc::clone(&news);
-        tokio::spawn(async move {
+        let waiting = tokio::spawn(async move {
             let words = end.await;
             tell.send_replace(Some(words.clone()));
             if of_process.take() {
                 unasked(words);
             }
         });
-        Self { identity, container, logs_from, ended, news, frozen: Arc::default() }
+        let waiting = waiting.abort_handle();
+        Self { identity, container, logs_from, ended, news, frozen: Arc::default(), waiting }
     }
 
     /// From now on its end is no news.
@@ -93,6 +97,11 @@ impl Process {
         let mut ended = self.ended.clone();
         let status = ended.wait_for(Option::is_some).await;
         status.ok().and_then(|status| status.clone()).unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    /// Waits for its end no longer: it could not be ended, and what waits for it keeps the run from ending.
+    pub(super) fn give_up(&self) {
+        self.waiting.abort();
     }
 
     /// Whether its container is frozen.
@@ -138,11 +147,12 @@ impl Launch {
         logs: &Logs,
         journal: impl Fn(Journalled),
         unasked: impl FnOnce(String) + Send + 'static,
-        ended: impl FnOnce(Identity) + Send + 'static,
+        ended: impl FnOnce(Identity, &str) + Send + 'static,
     ) -> io::Result<Process> {
         let logs_from = logs.positions();
         let (stdout, stderr) = logs.open()?;
         let mut child = self.command()?.stdout(stdout).stderr(stderr).spawn()?;
+        breakpoint::reached("created");
         let pid = child.id().ok_or_else(|| io::Error::other("it has no pid"))?;
         // not collected yet, so its entry is still there even if it has ended
         let identity =
@@ -153,7 +163,7 @@ impl Launch {
                 Ok(status) => status.to_string(),
                 Err(error) => format!("unknown: {error}"),
             };
-            ended(identity);
+            ended(identity, &words);
             words
         };
         Ok(Process::watched(Some(identity), None, logs_from, end, unasked))

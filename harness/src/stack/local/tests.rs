@@ -192,11 +192,11 @@ async fn a_killed_component_ends_with_its_grandchildren_and_starts_again_on_the_
 async fn a_paused_component_is_paused_until_resumed_and_can_be_stopped_paused() {
     let bench = Bench::new("pause", &patient("app", "")).await;
     bench.running.start_all().await.unwrap();
-    bench.running.pause("app").unwrap();
+    bench.running.pause("app").await.unwrap();
     assert!(bench.becomes(&State::Paused).await);
-    bench.running.resume("app").unwrap();
+    bench.running.resume("app").await.unwrap();
     assert!(bench.becomes(&State::Runs).await);
-    bench.running.pause("app").unwrap();
+    bench.running.pause("app").await.unwrap();
     assert!(bench.becomes(&State::Paused).await);
     bench.end().await;
 }

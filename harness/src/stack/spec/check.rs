@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::{Component, Placeholder, Problem, ReadyCondition, Spec, Template, did_you_mean};
+use super::{Component, Placeholder, Problem, ReadyCondition, Role, Spec, Template, did_you_mean};
 
 /// Everything that is wrong with `spec`, in the order of the file.
 pub(super) fn problems(spec: &Spec) -> Vec<Problem> {
@@ -15,6 +15,7 @@ pub(super) fn problems(spec: &Spec) -> Vec<Problem> {
         check.component(name, component);
     }
     check.links();
+    check.usage();
     check.cycles();
     check.found.sort_by(|a, b| a.at.cmp(&b.at));
     check.found
@@ -102,6 +103,8 @@ impl Check<'_> {
             }
         }
         self.runnable(name, component);
+        self.access(component);
+        self.collect(component);
         self.config_exists(component);
     }
 
@@ -118,6 +121,17 @@ impl Check<'_> {
         if let Some(port) = component.ports.iter().find(|(_, number)| **number == 0) {
             self.report(self.table(name), format!("port `{}` of component `{name}` is 0", port.0), None);
         }
+        for (port, number) in &component.publish {
+            if !component.ports.contains_key(port) {
+                self.report(
+                    self.table(name),
+                    format!("component `{name}` publishes a port `{port}` that it has not"),
+                    None,
+                );
+            } else if *number == 0 {
+                self.report(self.table(name), format!("component `{name}` publishes `{port}` at port 0"), None);
+            }
+        }
         if component.replicas == 0 {
             self.report(self.table(name), format!("component `{name}` has no replicas"), None);
         }
@@ -129,6 +143,41 @@ impl Check<'_> {
         {
             let message = format!("there is no `{}` in {}", config.get_ref(), self.spec.folder.display());
             self.report(config.span(), message, None);
+        }
+    }
+
+    fn collect(&mut self, component: &Component) {
+        let Some(labels) = &component.collect else { return };
+        let name = |label: &String| {
+            label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        if labels.get_ref().is_empty() {
+            let help = Some("write for example `collect = { service = \"shop\" }`".to_owned());
+            self.report(labels.span(), "a log stream needs a label".to_owned(), help);
+        } else if let Some(label) = labels.get_ref().keys().find(|label| !name(label)) {
+            self.report(labels.span(), format!("`{label}` is no label's name"), None);
+        } else if self.spec.with_role(Role::Loki).is_none() {
+            let message = "there is no component with `role = \"loki\"` to push log lines to".to_owned();
+            self.report(labels.span(), message, None);
+        }
+    }
+
+    fn access(&mut self, component: &Component) {
+        let Some(access) = &component.access else { return };
+        let keys = access.get_ref();
+        if keys.user.is_some() != keys.password_file.is_some() {
+            self.report(access.span(), "`user` and `password-file` go together".to_owned(), None);
+        }
+        if keys.user.is_some() && keys.bearer_file.is_some() {
+            let message = "`user` and `bearer-file` exclude each other".to_owned();
+            self.report(access.span(), message, None);
+        }
+        for file in keys.ca.iter().chain(&keys.password_file).chain(&keys.bearer_file) {
+            if !self.spec.folder.join(file).is_file() {
+                let message = format!("there is no `{file}` in {}", self.spec.folder.display());
+                self.report(access.span(), message, None);
+            }
         }
     }
 
@@ -179,7 +228,7 @@ impl Check<'_> {
     }
 
     fn unknown_word(&mut self, word: &str, span: Range<usize>) {
-        const KNOWN: [&str; 4] = ["data", "config", "harness", "listen-host"];
+        const KNOWN: [&str; 5] = ["data", "config", "stack", "harness", "listen-host"];
         let help = did_you_mean(word, &KNOWN)
             .or_else(|| Some("a literal brace is written `{{`".to_owned()))
             .map(|help| help.replace("mean `", "mean `{").replace("`?", "}`?"));
@@ -196,6 +245,18 @@ impl Check<'_> {
                     self.report(link.to.span(), format!("`{}` names no port", link.to.get_ref()), help);
                 }
             }
+        }
+    }
+
+    fn usage(&mut self) {
+        let Some(target) = self.spec.usage.as_ref().map(|usage| &usage.target) else { return };
+        let (host, port) = target.get_ref().split_once(':').unwrap_or((target.get_ref(), ""));
+        if self.spec.components.contains_key(host) {
+            let message = format!("`{host}` is a component; the harness exports under a name of its own");
+            self.report(target.span(), message, Some("write for example `cadvisor:8080`".to_owned()));
+        } else if host.is_empty() || port.parse::<u16>().is_err() {
+            let help = Some("write `host:port` as prometheus.yml does".to_owned());
+            self.report(target.span(), format!("`{}` is no target", target.get_ref()), help);
         }
     }
 

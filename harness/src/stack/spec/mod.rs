@@ -6,6 +6,7 @@
 mod call;
 mod check;
 mod model;
+mod program;
 mod template;
 
 use std::collections::BTreeMap;
@@ -16,11 +17,13 @@ use serde::Deserialize;
 
 pub use self::call::{Call, Method, Switch};
 pub use self::model::{
-    Attach, Component, DebianPackage, Endpoint, Image, LatencySignal, Limits, Link, LogSignal, Logs, ReadyCondition,
-    RequestSignal, Role, Seed, Service, Signals, TargetSignal, Variant,
+    AccessKeys, Attach, Component, Endpoint, LatencySignal, Limits, Link, LogSignal, Logs, ReadyCondition,
+    RequestSignal, Role, Seed, Service, Signals, TargetSignal, UsageTarget, Variant,
 };
+pub use self::program::{DebianPackage, Image};
 pub use self::template::{Placeholder, Template};
 use crate::source::Location;
+use crate::trust::{self, Access, Credentials, Trust, TrustError};
 
 /// A stack as described by its file.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub struct Spec {
     pub components: BTreeMap<String, Component>,
     /// What talks to what.
     pub links: Vec<Link>,
+    /// Where the harness's own exporter stands.
+    pub usage: Option<UsageTarget>,
     /// Endpoints that exist already.
     pub attach: Option<Attach>,
     text: String,
@@ -97,6 +102,7 @@ struct File {
     component: BTreeMap<String, Component>,
     #[serde(default)]
     link: Vec<Link>,
+    usage: Option<UsageTarget>,
     attach: Option<Attach>,
 }
 
@@ -131,6 +137,7 @@ impl Spec {
             seed: file.seed,
             components: file.component,
             links: file.link,
+            usage: file.usage,
             attach: file.attach,
             text,
         };
@@ -148,6 +155,27 @@ impl Spec {
     #[must_use]
     pub fn with_role(&self, role: Role) -> Option<(&str, &Component)> {
         self.components.iter().find(|(_, component)| component.role == Some(role)).map(|(name, c)| (name.as_str(), c))
+    }
+
+    /// How the harness is let in by a component; the files are read now.
+    ///
+    /// # Errors
+    /// When a file cannot be read or does not say what it must.
+    pub fn access(&self, component: &str) -> Result<Access, TrustError> {
+        let Some(keys) = self.components.get(component).and_then(|component| component.access.as_ref()) else {
+            return Ok(Access::default());
+        };
+        let keys = keys.get_ref();
+        let file = |name: &String| self.folder.join(name);
+        let credentials = match (&keys.user, &keys.password_file, &keys.bearer_file) {
+            (Some(user), Some(password), _) => {
+                Credentials::Basic { user: user.clone(), password: trust::secret(&file(password))? }
+            }
+            (_, _, Some(token)) => Credentials::Bearer(trust::secret(&file(token))?),
+            _ => Credentials::None,
+        };
+        let trust = keys.ca.as_ref().map(|ca| Trust::of_file(&file(ca))).transpose()?;
+        Ok(Access { trust, credentials })
     }
 
     /// The name and number of a component's port, which may be given by either.
@@ -181,32 +209,6 @@ fn meant_by(message: &str) -> Option<String> {
 fn did_you_mean<'a>(offender: &str, known: &[&'a str]) -> Option<String> {
     let close: Vec<&'a str> = similar::get_close_matches(offender, known, 1, 0.6);
     close.first().map(|name| format!("did you mean `{name}`?"))
-}
-
-/// Fills `{word}` in the strings of a JSON value: a string that is nothing but `{word}` becomes the value itself, any
-/// other mention becomes its text. Words without a value stay as they are.
-#[must_use]
-pub fn fill(json: &serde_json::Value, values: &BTreeMap<String, serde_json::Value>) -> serde_json::Value {
-    use serde_json::Value;
-    match json {
-        Value::String(text) => fill_text(text, values),
-        Value::Array(items) => Value::Array(items.iter().map(|item| fill(item, values)).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(key, value)| (key.clone(), fill(value, values))).collect())
-        }
-        other => other.clone(),
-    }
-}
-
-fn fill_text(text: &str, values: &BTreeMap<String, serde_json::Value>) -> serde_json::Value {
-    use serde_json::Value;
-    let whole = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).and_then(|word| values.get(word));
-    whole.cloned().unwrap_or_else(|| {
-        Value::String(values.iter().fold(text.to_owned(), |text, (word, value)| {
-            let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            text.replace(&format!("{{{word}}}"), &shown)
-        }))
-    })
 }
 
 #[cfg(test)]

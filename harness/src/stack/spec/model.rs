@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::call::Switch;
+use super::program::{DebianPackage, Image};
 use super::template::Template;
 
 /// `[service]`: the subject of the drill.
@@ -19,6 +20,9 @@ pub struct Service {
     pub component: Spanned<String>,
     /// Where load is sent to.
     pub base_url: Template,
+    /// A PEM file, relative to the root, with the authorities that may certify an `https` base URL; by default those that
+    /// the machine trusts.
+    pub ca: Option<std::path::PathBuf>,
     /// Where it describes its routes.
     pub openapi: Option<Template>,
 }
@@ -79,6 +83,8 @@ pub struct LogSignal {
     pub sequence: Option<String>,
     /// The field with the request's id.
     pub request_id: Option<String>,
+    /// The field that tells processes apart, each of which begins a new numbering.
+    pub process: Option<String>,
 }
 
 /// How Prometheus calls the service.
@@ -131,6 +137,9 @@ pub struct Component {
     /// Names of ports, with the number used inside the network.
     #[serde(default)]
     pub ports: BTreeMap<String, u16>,
+    /// Ports of this machine for some of them, instead of free ones that the harness chooses.
+    #[serde(default)]
+    pub publish: BTreeMap<String, u16>,
     /// Its environment.
     #[serde(default)]
     pub env: BTreeMap<String, Template>,
@@ -146,6 +155,8 @@ pub struct Component {
     /// Where its log lines come from.
     #[serde(default)]
     pub logs: Logs,
+    /// Labels under which the harness pushes its log lines to the log store, for what only writes them.
+    pub collect: Option<Spanned<BTreeMap<String, String>>>,
     /// What it may use.
     pub limits: Option<Limits>,
     /// How many of it.
@@ -153,6 +164,8 @@ pub struct Component {
     pub replicas: u32,
     /// The user's own config: a file or a folder, relative to the stack file's folder.
     pub config: Option<Spanned<String>>,
+    /// How the harness is let in.
+    pub access: Option<Spanned<AccessKeys>>,
     /// Whether a stack without it is still a stack.
     #[serde(default)]
     pub optional: bool,
@@ -162,6 +175,20 @@ pub struct Component {
     /// The service's own fault switches.
     #[serde(default)]
     pub switches: BTreeMap<String, Switch>,
+}
+
+/// How the harness is let in where a server asks for more than plain HTTP. Files are relative to the stack file's folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AccessKeys {
+    /// PEM file with the authority to trust; its presence means HTTPS.
+    pub ca: Option<String>,
+    /// User name.
+    pub user: Option<String>,
+    /// File with the password.
+    pub password_file: Option<String>,
+    /// File with a bearer token.
+    pub bearer_file: Option<String>,
 }
 
 /// The servers the harness can ask, configure and reload.
@@ -187,49 +214,6 @@ pub enum Logs {
     Stdout,
     /// Its standard error.
     Stderr,
-}
-
-/// The Debian package that holds a program.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct DebianPackage {
-    /// The package's name.
-    pub package: String,
-    /// The program's path inside it, for example `usr/bin/prometheus`; the default is `usr/bin/<program>`.
-    pub binary: Option<String>,
-    /// More packages with shared libraries and data the program needs.
-    #[serde(default)]
-    pub with: Vec<String>,
-}
-
-/// A container image: pulled, built from a folder, or built from Debian packages where nothing can be pulled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Image {
-    /// A folder with a `Dockerfile`, relative to the root.
-    pub build: Option<String>,
-    /// Repository of the official image.
-    pub name: Option<String>,
-    /// Its tag.
-    pub tag: Option<String>,
-    /// Its digest, written by `stack images --lock` only.
-    pub digest: Option<String>,
-    /// Debian packages to build it from.
-    #[serde(default)]
-    pub debian: Vec<String>,
-    /// The program's path in the image; the arguments are those of `command`.
-    pub entrypoint: Option<String>,
-    /// Program and arguments in a container, instead of `entrypoint` and `command`.
-    #[serde(default)]
-    pub command: Vec<Template>,
-    /// The user to run as: `uid` or `uid:gid`.
-    pub user: Option<String>,
-    /// The working folder.
-    pub workdir: Option<String>,
-    /// Where the data folder lies in the container; the default is `/data`.
-    pub data: Option<String>,
-    /// Where the config lies in the container; the default is `/etc/<component>`.
-    pub config: Option<String>,
 }
 
 /// When a component is ready, as written: exactly one of `http`, `tcp`, `log`.
@@ -290,6 +274,15 @@ pub struct Link {
     pub from: Spanned<String>,
     /// `component:port`.
     pub to: Spanned<String>,
+}
+
+/// `[usage]`: what the harness exports itself: processor time, memory and starts of every component, named as cAdvisor
+/// names them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct UsageTarget {
+    /// The target as `prometheus.yml` writes it, `cadvisor:8080`.
+    pub target: Spanned<String>,
 }
 
 /// `[attach]`: endpoints that exist already.

@@ -30,6 +30,8 @@ pub enum Placeholder {
     Data,
     /// `{config}`: the copy of the component's config that this run uses.
     Config,
+    /// `{stack}`: the folder of the stack file.
+    Stack,
     /// `{secret:name}`: generated for the run, redacted everywhere.
     Secret(String),
     /// `{harness}`: the running harness's own binary.
@@ -48,6 +50,7 @@ impl fmt::Display for Placeholder {
             Self::Own(port) => write!(f, "{{self:{port}}}"),
             Self::Data => f.write_str("{data}"),
             Self::Config => f.write_str("{config}"),
+            Self::Stack => f.write_str("{stack}"),
             Self::Secret(name) => write!(f, "{{secret:{name}}}"),
             Self::Harness => f.write_str("{harness}"),
             Self::Value(name) => write!(f, "{{{name}}}"),
@@ -160,6 +163,7 @@ fn hole(text: &str) -> Option<Placeholder> {
         None => match text {
             "data" => Placeholder::Data,
             "config" => Placeholder::Config,
+            "stack" => Placeholder::Stack,
             "harness" => Placeholder::Harness,
             "listen-host" => Placeholder::ListenHost,
             _ => Placeholder::Value(word(text)?),

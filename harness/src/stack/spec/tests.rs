@@ -138,8 +138,9 @@ fn a_missing_config_is_found_before_anything_starts() {
 }
 
 #[test]
-fn filling_json_keeps_numbers_numbers() {
-    let json = serde_json::json!({ "share": "{share}", "name": "item {n}", "left": "{other}" });
-    let values = BTreeMap::from([("share".to_owned(), 0.5.into()), ("n".to_owned(), 7.into())]);
-    assert_eq!(fill(&json, &values), serde_json::json!({ "share": 0.5, "name": "item 7", "left": "{other}" }));
+fn the_harnesss_own_exporter_has_a_name_of_its_own() {
+    let with = |target: &str| EXAMPLE.replace("[[link]]", &format!("[usage]\ntarget = \"{target}\"\n\n[[link]]"));
+    assert_eq!(parse(&with("cadvisor:8080")).unwrap().usage.unwrap().target.get_ref(), "cadvisor:8080");
+    assert!(problems(&with("postgres:8080"))[0].contains("`postgres` is a component"));
+    assert!(problems(&with("cadvisor"))[0].contains("`cadvisor` is no target; write `host:port`"));
 }

@@ -1,7 +1,8 @@
 //! The client of Alertmanager's API v2: alerts, groups, silences, status, and its own metrics.
 //!
 //! Fed by an Alertmanager 0.25 or later on the wire; read by `expect` (where on its way a page stopped) and `run`
-//! (readiness, versions). The only writes are in [`silence`], for the silence fault.
+//! (readiness, versions). The only writes are in [`silence`], for the silence fault, and the reload of a
+//! configuration that a fault has changed.
 
 pub mod silence;
 
@@ -202,6 +203,14 @@ impl Alertmanager {
     /// See [`Error`].
     pub async fn own_metrics(&self) -> Result<Exposition, Error> {
         super::http::exposition(&self.endpoint, "metrics").await
+    }
+
+    /// Has it read its configuration again.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it does not take it, and goes on with the old one; see [`Error`].
+    pub async fn reload(&self) -> Result<(), Error> {
+        self.endpoint.post("-/reload", &serde_json::Value::Null).await.map(drop)
     }
 
     async fn list<T>(

@@ -4,12 +4,16 @@
 //! (versions). Times are Prometheus's own, with the precision it gives.
 
 pub(super) mod query;
+mod remote;
 mod rules;
 mod status;
+
+use std::time::Duration;
 
 use serde_json::Value;
 
 pub use query::{Point, Sample, Series, Value as QueryValue};
+pub use remote::{Pick, RawSample, RawSeries, STALE};
 pub use rules::{ActiveAlert, AlertPhase, Group, Health, Rule, RuleKind};
 pub use status::{AlertmanagerTarget, BuildInfo, Metadata, OwnCounters, RuntimeInfo, Target};
 
@@ -50,6 +54,12 @@ impl Prometheus {
     /// [`Error::Address`] when it is no `http://` address.
     pub fn new(base: &str, settings: Settings) -> Result<Self, Error> {
         Ok(Self { endpoint: Endpoint::new(base, settings)? })
+    }
+
+    /// The same server, asked with another deadline and limit on the answer in bytes.
+    #[must_use]
+    pub fn patient(&self, deadline: Duration, limit: usize) -> Self {
+        Self { endpoint: self.endpoint.patient(deadline, limit) }
     }
 
     /// Whether it says it is ready.

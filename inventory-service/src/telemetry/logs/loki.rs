@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -20,6 +21,8 @@ const PUSH_DEADLINE: Duration = Duration::from_secs(2);
 /// The first pause after a failure; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// How many lines arrive before shipping stops, under sabotage.
+const SHIPPED: u64 = 300;
 
 #[derive(Debug)]
 struct Entry {
@@ -91,6 +94,12 @@ impl Batch {
         u64::try_from(self.entries.len()).unwrap_or(u64::MAX)
     }
 
+    /// The same lines a moment later, as a shipper that makes up its own times sends them again.
+    fn later(&self) -> Self {
+        let later = |entry: &Entry| Entry { level: entry.level, nanos: entry.nanos + 1, end: entry.end };
+        Self { bytes: self.bytes.clone(), entries: self.entries.iter().map(later).collect() }
+    }
+
     /// The body of a push: one stream a level, each in the order of time.
     fn body(&self, environment: &str) -> String {
         let mut body = String::with_capacity(self.bytes.len() * 5 / 4);
@@ -145,13 +154,15 @@ pub(super) struct Pusher {
     logs: Logs,
     client: reqwest::Client,
     url: String,
+    /// Lines taken so far, for a pusher that stops under sabotage.
+    delivered: AtomicU64,
 }
 
 impl Pusher {
     pub(super) fn new(url: &str, logs: Logs) -> std::io::Result<Self> {
         let client =
             reqwest::Client::builder().no_proxy().timeout(PUSH_DEADLINE).build().map_err(std::io::Error::other)?;
-        Ok(Self { logs, client, url: format!("{url}/loki/api/v1/push") })
+        Ok(Self { logs, client, url: format!("{url}/loki/api/v1/push"), delivered: AtomicU64::new(0) })
     }
 
     /// Pushes until the log is closed and everything is delivered.
@@ -190,6 +201,17 @@ impl Pusher {
     }
 
     async fn deliver(&self, batch: &Batch) {
+        let sabotage = self.logs.0.settings.sabotage;
+        if sabotage.stop_shipping && self.delivered.fetch_add(batch.lines(), Ordering::Relaxed) > SHIPPED {
+            return;
+        }
+        self.deliver_once(batch).await;
+        if sabotage.ship_twice {
+            self.deliver_once(&batch.later()).await;
+        }
+    }
+
+    async fn deliver_once(&self, batch: &Batch) {
         let body = bytes::Bytes::from(batch.body(&self.logs.0.settings.environment));
         let mut pause = FIRST_PAUSE;
         let mut reported = false;

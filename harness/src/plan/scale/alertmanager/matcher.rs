@@ -1,5 +1,8 @@
 //! Label matchers, old (`match`, `match_re`) and new (`matchers`). Fed by `alertmanager`; read by routes and inhibition.
 
+mod classic;
+mod utf8;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -60,14 +63,16 @@ impl Matcher {
         Ok(Self { name: name.to_owned(), operator, value: value.to_owned(), regex })
     }
 
-    /// Reads `a="b"` or `{a="b", c=~"d|e"}`.
+    /// Reads `a="b"` or `{a="b", c=~"d|e"}` as Alertmanager reads it: what the classic reader takes means what it always
+    /// meant, and only the rest is read by the newer rules, in which names may be any text in quotes.
     ///
     /// # Errors
-    /// When it has another shape.
+    /// When neither reader takes it.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, MatcherError> {
-        let inner = text.trim();
-        let inner = inner.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(inner);
-        split(inner).into_iter().filter(|part| !part.trim().is_empty()).map(parse_one).collect()
+        match classic::list(text) {
+            Err(error @ MatcherError::Shape(_)) => utf8::list(text).map_err(|_| error),
+            read => read,
+        }
     }
 
     /// Whether the labels satisfy it; a label that is missing is empty.
@@ -94,68 +99,6 @@ impl fmt::Display for Matcher {
         };
         write!(f, "{}{sign}{:?}", self.name, self.value)
     }
-}
-
-fn split(text: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
-    for (offset, character) in text.char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            ',' if !quoted => {
-                parts.push(&text[start..offset]);
-                start = offset + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[start..]);
-    parts
-}
-
-fn parse_one(text: &str) -> Result<Matcher, MatcherError> {
-    let shape = || MatcherError::Shape(text.trim().to_owned());
-    let trimmed = text.trim();
-    let sign = trimmed.find(['=', '!']).ok_or_else(shape)?;
-    let (name, rest) = (trimmed[..sign].trim().trim_matches('"'), &trimmed[sign..]);
-    let signs = [
-        ("=~", MatcherOperator::Matches),
-        ("!~", MatcherOperator::MatchesNot),
-        ("!=", MatcherOperator::NotEqual),
-        ("=", MatcherOperator::Equal),
-    ];
-    let (operator, value) = signs
-        .into_iter()
-        .find_map(|(sign, operator)| rest.strip_prefix(sign).map(|value| (operator, value.trim())))
-        .ok_or_else(shape)?;
-    if name.is_empty() {
-        return Err(shape());
-    }
-    let value = match value.strip_prefix('"') {
-        Some(quoted) => unquote(quoted.strip_suffix('"').ok_or_else(shape)?),
-        None => value.to_owned(),
-    };
-    Matcher::new(name, operator, &value)
-}
-
-fn unquote(text: &str) -> String {
-    let mut value = String::new();
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match (character, characters.clone().next()) {
-            ('\\', Some('n')) => {
-                value.push('\n');
-                characters.next();
-            }
-            ('\\', Some(next @ ('"' | '\\'))) => {
-                value.push(next);
-                characters.next();
-            }
-            _ => value.push(character),
-        }
-    }
-    value
 }
 
 /// The matchers of a route or an inhibition rule, from the three keys they can have.

@@ -3,6 +3,7 @@
 //! renderer with rules and by the planner with scenario queries. The reasons are in `docs/design/time-scale.md`.
 
 mod caveat;
+mod degree;
 mod literal;
 mod oracle;
 pub mod token;
@@ -18,6 +19,7 @@ use super::duration::{self, Rounding, Scale};
 use token::{Kind, Token};
 
 pub use caveat::{Doubt, DoubtKind};
+pub use degree::{Degree, Sensitive, degree};
 pub use literal::{constant_value, is_elapsed_time, walk};
 pub use window::{Window, selectors, windows};
 

@@ -15,13 +15,22 @@ use super::Work;
 /// Blocks that would send data out of this machine.
 const OUTBOUND: [&str; 3] = ["remote_write", "remote_read", "tracing"];
 
+/// What can be scraped in this run, and what the stack file describes and this run goes without.
+pub(super) struct Network<'a> {
+    pub(super) addresses: &'a BTreeMap<String, String>,
+    pub(super) absent: &'a BTreeSet<String>,
+}
+
+impl Network<'_> {
+    /// Whether a target, an address or a URL to probe, leads to what is not here.
+    fn lacks(&self, target: &str) -> bool {
+        self.absent.contains(target) || self.absent.iter().any(|component| names(target, component))
+    }
+}
+
 impl Work {
-    pub(super) fn readdress(
-        &mut self,
-        config: &PrometheusConfig,
-        addresses: &BTreeMap<String, String>,
-        edits: &mut Edits,
-    ) {
+    pub(super) fn readdress(&mut self, config: &PrometheusConfig, network: &Network<'_>, edits: &mut Edits) {
+        let addresses = network.addresses;
         let Some(document) = &config.file.document else { return };
         for node in config::alertmanager_targets(document) {
             match addresses.get(node.text().unwrap_or_default()) {
@@ -38,13 +47,16 @@ impl Work {
         managers.iter().chain([document]).for_each(|holder| self.discovery(&config.file, holder));
         for job in document.get("scrape_configs").map(Node::items).unwrap_or_default() {
             self.discovery(&config.file, job);
-            let used = self.used(&config.file, job, addresses);
+            if self.goes_without(config, job, network, edits) {
+                continue;
+            }
+            let used = self.used(config, job, network);
             let rules: Vec<String> = used
                 .iter()
                 .filter(|(written, actual)| written != actual)
                 .flat_map(|(written, actual)| relabel(written, actual))
                 .collect();
-            let probes = probe_rules(job, addresses);
+            let probes = probe_rules(&targets_of(config, job), addresses);
             append_relabelling(&config.file.text, job, &[rules, probes].concat(), edits);
         }
         for (key, value) in
@@ -62,42 +74,87 @@ impl Work {
     fn discovery(&mut self, file: &SourceFile, job: &Node) {
         for (key, _) in job.entries() {
             let name = key.text().unwrap_or_default();
-            if name.ends_with("_sd_configs") || name == "scrape_config_files" {
+            if config::is_foreign_discovery(name) || name == "scrape_config_files" {
                 self.problems.push(ScaleProblem {
                     file: file.name(),
                     line: key.line,
                     message: format!("`{name}` brings targets that a drill does not know"),
-                    help: "list the targets under `static_configs`, or attach to the running stack (`--stack attach`)"
+                    help: "list the targets under `static_configs` or in a file of `file_sd_configs`, or attach to the running stack (`--stack attach`)"
                         .to_owned(),
                 });
             }
         }
     }
 
-    /// The addresses a job scrapes, as written and as reachable.
-    fn used(
+    /// Leaves out targets that are not here; whether that is all of the job.
+    fn goes_without(
+        &mut self,
+        config: &PrometheusConfig,
+        job: &Node,
+        network: &Network<'_>,
+        edits: &mut Edits,
+    ) -> bool {
+        let name = job.get("job_name").and_then(Node::text).unwrap_or_default();
+        let through = address_rules(job).find(|node| network.lacks(node.text().unwrap_or_default()));
+        if let Some(node) = through {
+            self.left_out(&config.file, name, node);
+            for list in config::target_lists(job) {
+                replace_list(&config.file.text, list, &[], edits);
+            }
+            return true;
+        }
+        self.leave_out(&config.file, name, config::target_lists(job), network, edits);
+        let here =
+            targets_of(config, job).into_iter().any(|(_, target)| !network.lacks(target.text().unwrap_or_default()));
+        !here
+    }
+
+    /// Takes targets that are not here out of their lists.
+    pub(super) fn leave_out(
         &mut self,
         file: &SourceFile,
-        job: &Node,
-        addresses: &BTreeMap<String, String>,
-    ) -> BTreeSet<(String, String)> {
+        job: &str,
+        lists: Vec<&Node>,
+        network: &Network<'_>,
+        edits: &mut Edits,
+    ) {
+        for list in lists {
+            let (lost, kept): (Vec<&Node>, Vec<&Node>) =
+                list.items().iter().partition(|target| network.lacks(target.text().unwrap_or_default()));
+            lost.iter().for_each(|node| self.left_out(file, job, node));
+            if !lost.is_empty() {
+                replace_list(&file.text, list, &kept, edits);
+            }
+        }
+    }
+
+    fn left_out(&mut self, file: &SourceFile, job: &str, node: &Node) {
+        let target = node.text().unwrap_or_default();
+        self.caveats.push(Caveat {
+            location: Some(file.location(node)),
+            subject: job.to_owned(),
+            message: format!("`{target}` is not scraped: this drill runs without it, so its alerts cannot fire"),
+        });
+    }
+
+    /// The addresses a job scrapes, as written and as reachable.
+    fn used(&mut self, config: &PrometheusConfig, job: &Node, network: &Network<'_>) -> BTreeSet<(String, String)> {
+        let addresses = network.addresses;
         let mut used = BTreeSet::new();
-        for node in config::job_targets(job) {
+        for (file, node) in targets_of(config, job) {
             let written = node.text().unwrap_or_default();
             match addresses.get(written) {
                 Some(actual) => drop(used.insert((written.to_owned(), actual.clone()))),
-                None if addresses.keys().any(|known| names(written, known)) => {}
+                None if network.lacks(written) || addresses.keys().any(|known| names(written, known)) => {}
                 None => self.unknown(file, node, addresses),
             }
         }
-        for rule in job.get("relabel_configs").map(Node::items).unwrap_or_default() {
-            let writes_address = rule.get("target_label").and_then(Node::text) == Some("__address__");
-            let Some(node) = rule.get("replacement").filter(|_| writes_address) else { continue };
+        for node in address_rules(job) {
             let written = node.text().unwrap_or_default();
             match addresses.get(written) {
                 Some(actual) => drop(used.insert((written.to_owned(), actual.clone()))),
                 None if written.contains('$') => {}
-                None => self.unknown(file, node, addresses),
+                None => self.unknown(&config.file, node, addresses),
             }
         }
         used
@@ -111,6 +168,39 @@ impl Work {
             message: format!("the target `{}` is no component of this stack", node.text().unwrap_or_default()),
             help: format!("write one of: {}", known.join(", ")),
         });
+    }
+}
+
+/// Every target of a job with the file it stands in.
+fn targets_of<'a>(config: &'a PrometheusConfig, job: &'a Node) -> Vec<(&'a SourceFile, &'a Node)> {
+    let own = config::job_targets(job).into_iter().map(|node| (&config.file, node));
+    let files = config::files_of(&config.file, job, &config.target_files).into_iter();
+    let of_files = files.flat_map(|file| {
+        config::file_target_lists(file).into_iter().flat_map(Node::items).map(move |node| (file, node))
+    });
+    own.chain(of_files).collect()
+}
+
+/// What a job's relabelling makes of the address.
+fn address_rules(job: &Node) -> impl Iterator<Item = &Node> {
+    let rules = job.get("relabel_configs").map(Node::items).unwrap_or_default();
+    let writes_address = |rule: &&Node| rule.get("target_label").and_then(Node::text) == Some("__address__");
+    rules.iter().filter(writes_address).filter_map(|rule| rule.get("replacement"))
+}
+
+/// Writes a list of targets anew, in brackets.
+fn replace_list(source: &str, list: &Node, kept: &[&Node], edits: &mut Edits) {
+    let written: Vec<&str> = kept.iter().map(|node| &source[node.at.clone()]).collect();
+    let text = format!("[{}]", written.join(", "));
+    match &list.value {
+        // a step to the right, because a block may stand as far left as its key
+        Value::Sequence(_, Flow::Block) => {
+            let line = source[..list.span.start].rfind('\n').map_or(0, |newline| newline + 1);
+            let indent = source[line..].len() - source[line..].trim_start_matches(' ').len();
+            let text = format!("{}  {text}\n", " ".repeat(indent));
+            edits.replace(line..end_of_block(source, list), text);
+        }
+        _ => edits.replace(list.span.clone(), text),
     }
 }
 
@@ -132,10 +222,9 @@ fn relabel(written: &str, actual: &str) -> [String; 2] {
 }
 
 /// Probes are asked for a URL by a parameter.
-fn probe_rules(job: &Node, addresses: &BTreeMap<String, String>) -> Vec<String> {
-    let targets = config::job_targets(job);
+fn probe_rules(targets: &[(&SourceFile, &Node)], addresses: &BTreeMap<String, String>) -> Vec<String> {
     let probed = addresses.iter().filter(|(written, actual)| {
-        written != actual && targets.iter().any(|target| names(target.text().unwrap_or_default(), written))
+        written != actual && targets.iter().any(|(_, target)| names(target.text().unwrap_or_default(), written))
     });
     probed
         .map(|(written, actual)| {
@@ -191,6 +280,24 @@ pub(super) fn localise(file: &SourceFile, patterns: Vec<&Node>, edits: &mut Edit
             std::path::absolute(&file.path).ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
         let beside = mounted(text).unwrap_or_else(|| from(&folder, Path::new(text)));
         edits.set(node, &beside.display().to_string());
+    }
+}
+
+/// Certificates and passwords stay where they are: what names one relative to the author's file is made absolute in the
+/// copy. They are not copied, because the run's folder is kept and shown.
+pub(super) fn keep_files(file: &SourceFile, edits: &mut Edits) {
+    let folder = std::path::absolute(&file.path).ok().and_then(|path| path.parent().map(Path::to_owned));
+    let mut open: Vec<&Node> = file.document.iter().collect();
+    while let Some(node) = open.pop() {
+        open.extend(node.items());
+        for (key, value) in node.own_entries() {
+            open.push(value);
+            let names_file = key.text().is_some_and(|key| key.ends_with("_file"));
+            let path = value.text().filter(|_| names_file).map(Path::new);
+            if let Some((folder, path)) = folder.as_ref().zip(path.filter(|path| path.is_relative())) {
+                edits.set(value, &folder.join(path).display().to_string());
+            }
+        }
     }
 }
 

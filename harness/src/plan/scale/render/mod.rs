@@ -3,6 +3,7 @@
 
 mod address;
 mod leak;
+pub mod mute;
 mod receiver;
 mod redact;
 mod scaling;
@@ -14,12 +15,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
+use self::address::Network;
 use super::config::{self, ConfigSet};
 use super::duration::Scale;
 use super::edit::{EditError, Edits};
 use super::problem::{Caveat, ScaleProblem};
 use super::promql::PromqlError;
 use super::source::{self, ConfigError, SourceFile};
+use crate::source::Location;
 
 pub use receiver::{Shape, Slot};
 
@@ -38,8 +41,9 @@ pub struct RenderRequest<'a> {
 pub enum Addresses<'a> {
     /// Leave them; for planning, when nothing is started.
     AsWritten,
-    /// `component:port` as written to `host:port` as reachable; an equal pair is left alone.
-    Mapped(&'a BTreeMap<String, String>),
+    /// `component:port` as written to `host:port` as reachable; an equal pair is left alone. The second is what the stack
+    /// file describes and this run goes without: such targets are left out.
+    Mapped(&'a BTreeMap<String, String>, &'a BTreeSet<String>),
 }
 
 /// Where notifications go.
@@ -86,6 +90,14 @@ pub struct RewrittenFile {
     pub diff: String,
 }
 
+impl RewrittenFile {
+    /// Its text without passwords, tokens, and the paths of addresses outside of this machine.
+    #[must_use]
+    pub fn shareable(&self) -> String {
+        redact::redacted(&self.text)
+    }
+}
+
 /// Why the configuration could not be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
@@ -122,20 +134,22 @@ pub fn render(set: &ConfigSet, request: &RenderRequest<'_>) -> Result<Rendered, 
     let mut work = Work { scale: request.scale, problems: Vec::new(), caveats: Vec::new(), slots: Vec::new() };
     let prometheus = work.prometheus(set, request)?;
     let rules = work.rules(set)?;
+    let targets = work.target_files(set, request)?;
     let alertmanager = work.alertmanager(set, request)?;
     if !work.problems.is_empty() {
         return Err(RenderError::Refused(work.problems));
     }
     let templates = set.alertmanager.iter().flat_map(|config| &config.templates);
-    let files = [&prometheus].into_iter().chain(&rules).chain(&alertmanager).cloned();
+    let files = [&prometheus].into_iter().chain(&rules).chain(&targets).chain(&alertmanager).cloned();
     let files = files.chain(templates.map(|file| rewritten(file, file.text.clone()))).collect();
     let again = |file: &RewrittenFile| source::from_text(&file.relative, file.text.clone());
-    let config = config::parse(
+    let mut config = config::parse(
         again(&prometheus)?,
         rules.iter().map(again).collect::<Result<_, _>>()?,
         alertmanager.as_ref().map(again).transpose()?,
         set.alertmanager.iter().flat_map(|config| config.templates.clone()).collect(),
     )?;
+    config.prometheus.add_target_files(targets.iter().map(again).collect::<Result<_, _>>()?)?;
     if let (Receivers::Redirected { .. }, Some(manager)) = (request.receivers, &config.alertmanager) {
         let leaks = leak::leaks(manager, &work.slots);
         if !leaks.is_empty() {
@@ -143,11 +157,15 @@ pub fn render(set: &ConfigSet, request: &RenderRequest<'_>) -> Result<Rendered, 
         }
     }
     work.general_caveats(set);
-    work.caveats.extend(set.prometheus.unmatched_rule_files.iter().map(|(location, pattern)| Caveat {
-        location: Some(location.clone()),
-        subject: "rule_files".to_owned(),
-        message: format!("`{pattern}` matches no file, and Prometheus says nothing about it"),
-    }));
+    let unmatched = |key: &'static str| {
+        move |(location, pattern): &(Location, String)| Caveat {
+            location: Some(location.clone()),
+            subject: key.to_owned(),
+            message: format!("`{pattern}` matches no file, and Prometheus says nothing about it"),
+        }
+    };
+    work.caveats.extend(set.prometheus.unmatched_rule_files.iter().map(unmatched("rule_files")));
+    work.caveats.extend(set.prometheus.unmatched_target_files.iter().map(unmatched("file_sd_configs")));
     Ok(Rendered {
         prometheus: prometheus.relative.clone(),
         alertmanager: alertmanager.map(|file| file.relative),
@@ -178,11 +196,30 @@ impl Work {
         let file = &set.prometheus.file;
         let mut edits = Edits::default();
         self.scale_prometheus(&set.prometheus, &mut edits);
-        if let Addresses::Mapped(addresses) = request.addresses {
-            self.readdress(&set.prometheus, addresses, &mut edits);
+        if let Addresses::Mapped(addresses, absent) = request.addresses {
+            self.readdress(&set.prometheus, &Network { addresses, absent }, &mut edits);
             address::localise(file, config::rule_file_patterns(file), &mut edits);
+            address::localise(file, config::all_target_file_patterns(file), &mut edits);
+            address::keep_files(file, &mut edits);
         }
         applied(file, &edits)
+    }
+
+    fn target_files(
+        &mut self,
+        set: &ConfigSet,
+        request: &RenderRequest<'_>,
+    ) -> Result<Vec<RewrittenFile>, RenderError> {
+        let mut files = Vec::new();
+        for file in &set.prometheus.target_files {
+            let mut edits = Edits::default();
+            if let Addresses::Mapped(addresses, absent) = request.addresses {
+                let network = Network { addresses, absent };
+                self.leave_out(file, "", config::file_target_lists(file), &network, &mut edits);
+            }
+            files.push(applied(file, &edits)?);
+        }
+        Ok(files)
     }
 
     fn rules(&mut self, set: &ConfigSet) -> Result<Vec<RewrittenFile>, RenderError> {

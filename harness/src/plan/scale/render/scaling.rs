@@ -46,6 +46,11 @@ impl Work {
             }
             let written = own.and_then(Node::text).and_then(duration::parse).map(|written| self.shortened(written));
             Self::set_timeout(Some(job), written.unwrap_or(interval), edits);
+            for discovery in job.get("file_sd_configs").map(Node::items).unwrap_or_default() {
+                if let Some(node) = discovery.get("refresh_interval") {
+                    set_duration(node, self.scale, Rounding::Up, edits);
+                }
+            }
         }
     }
 

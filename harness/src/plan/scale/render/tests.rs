@@ -120,8 +120,11 @@ fn rendered(scale: f64, shapes: &[Shape]) -> Rendered {
     let shapes = shapes.iter().copied().collect();
     let addresses = addresses();
     let receivers = Receivers::Redirected { shapes: &shapes, inbox: &inbox };
-    let request =
-        RenderRequest { scale: Scale::new(scale).unwrap(), addresses: Addresses::Mapped(&addresses), receivers };
+    let request = RenderRequest {
+        scale: Scale::new(scale).unwrap(),
+        addresses: Addresses::Mapped(&addresses, &BTreeSet::new()),
+        receivers,
+    };
     render(&set(), &request).unwrap()
 }
 
@@ -261,7 +264,8 @@ fn an_address_outside_of_this_machine_stops_the_rendering() {
     );
     let (shapes, addresses) = (BTreeSet::new(), addresses());
     let receivers = Receivers::Redirected { shapes: &shapes, inbox: &inbox };
-    let request = RenderRequest { scale: Scale::ONE, addresses: Addresses::Mapped(&addresses), receivers };
+    let request =
+        RenderRequest { scale: Scale::ONE, addresses: Addresses::Mapped(&addresses, &BTreeSet::new()), receivers };
     let Err(RenderError::Refused(problems)) = render(&set, &request) else { panic!("it must be refused") };
     assert!(problems[0].message.contains("proxy.example.com"), "{problems:?}");
 }
@@ -289,8 +293,11 @@ fn an_unknown_target_and_a_discovery_are_refused_with_their_lines() {
             .unwrap()
             .prometheus;
     let addresses = addresses();
-    let request =
-        RenderRequest { scale: Scale::ONE, addresses: Addresses::Mapped(&addresses), receivers: Receivers::AsWritten };
+    let request = RenderRequest {
+        scale: Scale::ONE,
+        addresses: Addresses::Mapped(&addresses, &BTreeSet::new()),
+        receivers: Receivers::AsWritten,
+    };
     let Err(RenderError::Refused(problems)) = render(&set, &request) else { panic!("it must be refused") };
     assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [4, 6]);
     assert!(problems[0].help.contains("inventory-service:9180"));
@@ -316,8 +323,11 @@ fn receivers_that_share_an_alias_get_inboxes_of_their_own() {
     set.alertmanager = Some(super::super::alertmanager::parse(file, Vec::new()).unwrap());
     let (shapes, addresses) = (BTreeSet::new(), addresses());
     let receivers = Receivers::Redirected { shapes: &shapes, inbox: &inbox };
-    let found = render(&set, &RenderRequest { scale: Scale::ONE, addresses: Addresses::Mapped(&addresses), receivers })
-        .unwrap();
+    let found = render(
+        &set,
+        &RenderRequest { scale: Scale::ONE, addresses: Addresses::Mapped(&addresses, &BTreeSet::new()), receivers },
+    )
+    .unwrap();
     let expected = "route: {receiver: a}\nreceivers:\n  - name: a\n    webhook_configs: &hook\n      - url: http://127.0.0.1:8025/a/webhook/0\n        max_alerts: 2\n  - name: b\n    webhook_configs:\n      - {url: 'http://127.0.0.1:8025/b/webhook/0', send_resolved: true, max_alerts: 2}\n";
     assert_eq!(text(&found, "am.yml"), expected);
 }
@@ -345,4 +355,73 @@ fn defaults_are_written_out_wherever_global_stands_or_is_missing() {
         assert_eq!(lines(&found.files[0].text), expected);
         assert_eq!(found.config.prometheus.evaluation_interval, Duration::from_secs(1));
     }
+}
+
+#[test]
+fn a_target_that_this_run_goes_without_is_left_out_and_said() {
+    let text = "scrape_configs:\n  - job_name: a\n    static_configs:\n      - targets:\n        - inventory-service:9180\n        - 'node:9100'\n        labels: {x: y}\n  - job_name: b\n    static_configs: [{targets: [node:9100]}]\n  - job_name: probe\n    static_configs:\n      - targets: [\"http://inventory-service:9180/x\"]\n    relabel_configs:\n      - target_label: __address__\n        replacement: blackbox:9115\n  - job_name: probed\n    static_configs: [{targets: ['http://node:9100/']}]\n";
+    let file = from_text(Path::new("p.yml"), text.to_owned()).unwrap();
+    let mut set = set();
+    set.prometheus = config::parse(file, Vec::new(), None, Vec::new()).unwrap().prometheus;
+    let (addresses, absent) = (addresses(), BTreeSet::from(["node:9100".to_owned(), "blackbox:9115".to_owned()]));
+    let addresses_of = Addresses::Mapped(&addresses, &absent);
+    let request = RenderRequest { scale: Scale::ONE, addresses: addresses_of, receivers: Receivers::AsWritten };
+    let found = render(&set, &request).unwrap();
+    let targets: Vec<Vec<String>> = found.config.prometheus.jobs.iter().map(|job| job.targets.clone()).collect();
+    let none: Vec<String> = Vec::new();
+    assert_eq!(targets, [vec!["inventory-service:9180".to_owned()], none.clone(), none.clone(), none]);
+    let left_out: Vec<String> = found.caveats.iter().map(ToString::to_string).collect();
+    for (job, target) in
+        [("a", "node:9100"), ("b", "node:9100"), ("probe", "blackbox:9115"), ("probed", "http://node:9100/")]
+    {
+        let said = format!("{job}: `{target}` is not scraped");
+        assert!(left_out.iter().any(|caveat| caveat.starts_with(&said)), "{said}: {left_out:#?}");
+    }
+}
+
+#[test]
+fn targets_in_files_are_found_scaled_and_reached() {
+    let written = "scrape_configs:\n  - job_name: a\n    file_sd_configs:\n      - files: [/etc/prometheus/targets/*.yml]\n        refresh_interval: 5m\n";
+    let group = "- targets: [inventory-service:9180, 'node:9100']\n  labels: {rack: one}\n";
+    let mut set = set();
+    set.prometheus =
+        config::parse(from_text(Path::new("p.yml"), written.to_owned()).unwrap(), Vec::new(), None, Vec::new())
+            .unwrap()
+            .prometheus;
+    let file = |name: &str| from_text(Path::new(name), group.to_owned()).unwrap();
+    set.prometheus.add_target_files(vec![file("targets/a.yml"), file("other/b.yml")]).unwrap();
+    assert_eq!(set.prometheus.jobs[0].targets, ["inventory-service:9180", "node:9100"]);
+    assert!(set.prometheus.jobs[0].discovery.is_empty());
+    let (addresses, absent) = (addresses(), BTreeSet::from(["node:9100".to_owned()]));
+    let addresses_of = Addresses::Mapped(&addresses, &absent);
+    let scale = Scale::new(60.0).unwrap();
+    let request = RenderRequest { scale, addresses: addresses_of, receivers: Receivers::AsWritten };
+    let found = render(&set, &request).unwrap();
+    assert_eq!(found.config.prometheus.jobs[0].targets, ["inventory-service:9180"]);
+    let prometheus = text(&found, "p.yml");
+    assert!(prometheus.contains("refresh_interval: 5s"), "{prometheus}");
+    assert!(prometheus.contains("files: [targets/*.yml]"), "{prometheus}");
+    assert!(prometheus.contains("regex: 'inventory-service:9180'"), "{prometheus}");
+    assert_eq!(text(&found, "targets/a.yml"), "- targets: [inventory-service:9180]\n  labels: {rack: one}\n");
+}
+
+#[test]
+fn a_file_of_targets_that_is_no_list_is_an_error_with_its_line() {
+    let file = from_text(Path::new("targets/a.yml"), "targets: [a:1]\n".to_owned()).unwrap();
+    let error = set().prometheus.add_target_files(vec![file]).unwrap_err();
+    assert!(error.to_string().starts_with("targets/a.yml:1:1: a file of targets is a list"), "{error}");
+}
+
+#[test]
+fn certificates_and_passwords_stay_where_they_are() {
+    let written = "alerting:\n  alertmanagers:\n    - scheme: https\n      tls_config: {ca_file: ../tls/ca.pem}\n      basic_auth:\n        username: a\n        password_file: /run/secrets/p\n      static_configs: [{targets: [alertmanager:9093]}]\nscrape_configs: []\n";
+    let file = from_text(Path::new("/etc/stack/prometheus/p.yml"), written.to_owned()).unwrap();
+    let mut set = set();
+    set.prometheus = config::parse(file, Vec::new(), None, Vec::new()).unwrap().prometheus;
+    let (addresses, absent) = (addresses(), BTreeSet::new());
+    let addresses_of = Addresses::Mapped(&addresses, &absent);
+    let request = RenderRequest { scale: Scale::ONE, addresses: addresses_of, receivers: Receivers::AsWritten };
+    let found = render(&set, &request).unwrap();
+    assert!(found.files[0].text.contains("ca_file: /etc/stack/prometheus/../tls/ca.pem}"), "{}", found.files[0].text);
+    assert!(found.files[0].text.contains("password_file: /run/secrets/p\n"), "{}", found.files[0].text);
 }

@@ -1,0 +1,205 @@
+//! Holds a replay against what really happened. Pure; read by `show` and `export`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::lane::Output;
+use super::live::{FIRST_WRITTEN, Live};
+use super::rules::{Plan, Time, Unfit};
+use super::state::Episode;
+use crate::telemetry::Labels;
+
+/// One alert, live and replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertResult {
+    /// Its group, as an index into the plan.
+    pub group: usize,
+    /// Its labels, `alertname` among them; those made of templates are left out.
+    pub labels: Labels,
+    /// The time it was replayed in.
+    pub time: Time,
+    /// When it fired live, by evaluation.
+    pub live: Vec<Episode>,
+    /// When it fired in the replay.
+    pub replayed: Vec<Episode>,
+    /// How many firing and resolving evaluations there are, live or replayed.
+    pub changes: usize,
+    /// How many of them are the same evaluation in both.
+    pub exact: usize,
+    /// What a difference means.
+    pub certainty: Certainty,
+}
+
+/// What a difference between live and replay means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// Every evaluation that led to it was done in time: the rules do something else.
+    Certain,
+    /// Evaluations that led to it came late or may have been missed, so that nobody knows what they saw.
+    Doubtful,
+}
+
+impl AlertResult {
+    /// The alert's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.labels.get("alertname").map_or("", String::as_str)
+    }
+
+    /// Whether the replay did what happened live.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.changes == self.exact
+    }
+}
+
+/// What came out of a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// Alerts that fired, live or replayed.
+    pub alerts: Vec<AlertResult>,
+    /// Names of alerts that fired neither live nor in the replay.
+    pub quiet: BTreeSet<String>,
+    /// Alerts that were replayed with the scaled rule, and why.
+    pub scaled: BTreeMap<String, String>,
+    /// Rules that were not replayed.
+    pub unfit: Vec<Unfit>,
+    /// How many evaluations of alerting rules were replayed.
+    pub evaluations: usize,
+}
+
+impl Replayed {
+    /// Firing and resolving evaluations, and how many of them are exact.
+    #[must_use]
+    pub fn score(&self) -> (usize, usize) {
+        let sum = |of: fn(&AlertResult) -> usize| self.alerts.iter().map(of).sum();
+        (sum(|alert| alert.exact), sum(|alert| alert.changes))
+    }
+
+    /// Whether some alert certainly did not do what it did live.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.alerts.iter().any(|alert| !alert.is_exact() && alert.certainty == Certainty::Certain)
+    }
+
+    /// Whether everything that was replayed did what happened live.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.alerts.iter().all(AlertResult::is_exact)
+    }
+}
+
+/// In which time a rule was evaluated again, what happened then, and what happens now.
+type Pair = (Time, Vec<Episode>, Vec<Episode>);
+
+/// Compares.
+#[must_use]
+pub fn compare(plan: &Plan, outputs: &BTreeMap<usize, Output>, live: &Live) -> Replayed {
+    let mut pairs: BTreeMap<(usize, Labels), Pair> = BTreeMap::new();
+    let mut quiet = BTreeSet::new();
+    let mut scaled = BTreeMap::new();
+    let mut evaluations = 0;
+    for (index, output) in outputs {
+        let rule = &plan.rules[*index];
+        evaluations += plan.groups[rule.group].grid.count;
+        quiet.insert(rule.name.clone());
+        if let Some(why) = &rule.sensitive {
+            scaled.insert(rule.name.clone(), why.clone());
+        }
+        for (labels, episodes) in output {
+            let visible = episodes.iter().filter(|it| it.resolved.is_none_or(|end| end > FIRST_WRITTEN)).cloned();
+            let pair = pairs.entry((rule.group, labels.clone())).or_insert((rule.time, Vec::new(), Vec::new()));
+            pair.2.extend(visible);
+        }
+        let happened = live.get(&(rule.group, rule.name.clone())).into_iter().flatten();
+        for (labels, episodes) in happened.filter(|(labels, _)| is_of(rule.labels.iter(), labels)) {
+            let mut labels = labels.clone();
+            labels.retain(|name, _| !rule.templates.contains(name));
+            let pair = pairs.entry((rule.group, labels)).or_insert((rule.time, Vec::new(), Vec::new()));
+            for episode in episodes.iter().filter(|episode| !pair.1.contains(episode)).collect::<Vec<_>>() {
+                pair.1.push(episode.clone());
+            }
+        }
+    }
+    let results = pairs.into_iter().map(|((group, labels), (time, live, replayed))| {
+        let result = result(group, labels, time, live, replayed);
+        let certainty = certainty(plan, &result);
+        AlertResult { certainty, ..result }
+    });
+    let alerts: Vec<AlertResult> = results.filter(|result| result.changes > 0).collect();
+    for alert in &alerts {
+        quiet.remove(alert.name());
+    }
+    Replayed { alerts, quiet, scaled, unfit: plan.unfit.clone(), evaluations }
+}
+
+/// Doubtful when an evaluation that nobody is sure of lies between the first that could have led to a difference and the
+/// difference itself.
+fn certainty(plan: &Plan, result: &AlertResult) -> Certainty {
+    let grid = &plan.groups[result.group].grid;
+    let rules = plan.rules.iter().filter(|rule| rule.group == result.group && rule.name == result.name());
+    let held = rules.map(|rule| rule.scaled_timing.hold.max(rule.scaled_timing.keep)).max().unwrap_or(0);
+    let reach = usize::try_from(held / grid.interval.max(1)).unwrap_or(0) + 2;
+    let changes = |episodes: &[Episode]| -> BTreeSet<usize> {
+        episodes.iter().flat_map(|it| [Some(it.fired), it.resolved]).flatten().collect()
+    };
+    let (live, replayed) = (changes(&result.live), changes(&result.replayed));
+    let odd: BTreeSet<usize> = live.symmetric_difference(&replayed).copied().collect();
+    let (Some(first), Some(last)) = (odd.first(), odd.last()) else { return Certainty::Certain };
+    let led = first.saturating_sub(reach)..=*last;
+    let unsure = grid.doubtful.range(led.clone()).chain(grid.restarted.range(led)).next();
+    if unsure.is_some() { Certainty::Doubtful } else { Certainty::Certain }
+}
+
+/// Whether an alert can be of the rule that adds these labels: rules of one name are told apart by them.
+fn is_of<'a>(mut added: impl Iterator<Item = (&'a String, &'a String)>, labels: &Labels) -> bool {
+    added.all(|(name, value)| value.is_empty() || labels.get(name) == Some(value))
+}
+
+fn result(group: usize, labels: Labels, time: Time, mut live: Vec<Episode>, mut replayed: Vec<Episode>) -> AlertResult {
+    live.sort();
+    replayed.sort();
+    let (mut changes, mut exact) = (0, 0);
+    for place in 0..live.len().max(replayed.len()) {
+        let (happened, again) = (live.get(place), replayed.get(place));
+        let fired = |episode: Option<&Episode>| episode.map(|it| it.fired.max(FIRST_WRITTEN));
+        let resolved = |episode: Option<&Episode>| episode.and_then(|it| it.resolved);
+        changes += 1;
+        exact += usize::from(fired(happened) == fired(again));
+        if resolved(happened).is_some() || resolved(again).is_some() {
+            changes += 1;
+            exact += usize::from(resolved(happened) == resolved(again));
+        }
+    }
+    AlertResult { group, labels, time, live, replayed, changes, exact, certainty: Certainty::Certain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scored(live: &[(usize, Option<usize>)], replayed: &[(usize, Option<usize>)]) -> (usize, usize) {
+        let episodes = |all: &[(usize, Option<usize>)]| -> Vec<Episode> {
+            all.iter().map(|(fired, resolved)| Episode { fired: *fired, resolved: *resolved }).collect()
+        };
+        let labels = Labels::from([("alertname".into(), "A".into())]);
+        let result = result(0, labels, Time::Production, episodes(live), episodes(replayed));
+        assert_eq!(result.is_exact(), result.exact == result.changes);
+        (result.exact, result.changes)
+    }
+
+    #[test]
+    fn every_firing_and_every_resolving_evaluation_counts() {
+        assert_eq!(scored(&[(10, Some(20))], &[(10, Some(20))]), (2, 2));
+        assert_eq!(scored(&[(10, Some(20))], &[(10, Some(21))]), (1, 2));
+        assert_eq!(scored(&[(10, Some(20))], &[(11, None)]), (0, 2));
+        assert_eq!(scored(&[(10, None)], &[(10, None)]), (1, 1), "both still fire at the end");
+        assert_eq!(scored(&[], &[(10, Some(20))]), (0, 2), "an alert that never fired live");
+        assert_eq!(scored(&[(10, Some(20)), (30, None)], &[(10, Some(20))]), (2, 3));
+    }
+
+    #[test]
+    fn what_fired_before_the_first_sample_is_not_held_against_the_replay() {
+        assert_eq!(scored(&[(2, None)], &[(0, None)]), (1, 1));
+        assert_eq!(scored(&[(2, None)], &[(3, None)]), (0, 1));
+    }
+}

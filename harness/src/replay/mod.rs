@@ -1,0 +1,75 @@
+//! Evaluates rules, unmodified, against a recorded run: the same expressions at the same evaluations on the same samples, and
+//! the rest of an alert's life (`for`, `keep_firing_for`) as Prometheus's own state machine has it. Fed by `cli` with a
+//! recording and rules; answers with every firing and resolving evaluation beside the live one.
+//!
+//! * [`rules`] decides which time a rule is replayed in: production rules in production time (sample times stretched by the
+//!   scale), rules that compare absolute rates in the time of the run with the scaled expression;
+//! * [`grid`] knows when a group was evaluated, [`arrival`] when a scrape was there to be seen; [`state`] is the pure state machine; [`live`] is what really happened;
+//! * [`server`] is a throw-away Prometheus, [`lane`] asks it; [`compare`] and [`show`] say what came out, [`export`] writes
+//!   it as a test that needs no server.
+
+pub mod arrival;
+pub mod compare;
+pub mod export;
+pub mod grid;
+pub mod lane;
+pub mod live;
+pub mod rules;
+pub mod server;
+pub mod show;
+pub mod state;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::clock;
+use crate::telemetry::recording::Recording;
+
+pub use compare::{AlertResult, Certainty, Replayed};
+pub use rules::{Kind, Problem, ReplayRule, RuleText, Time, Unfit};
+pub use server::{Server, ServerError};
+
+/// How long a replay took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Took {
+    /// Until the throw-away servers were up.
+    pub starting: Duration,
+    /// Loading, evaluating and comparing.
+    pub replaying: Duration,
+}
+
+/// A replay that is done.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// What was evaluated.
+    pub plan: rules::Plan,
+    /// What came out.
+    pub replayed: Replayed,
+    /// How long it took.
+    pub took: Took,
+}
+
+/// Evaluates rules against a recording.
+///
+/// # Errors
+/// When the rules do not hold water, or a server cannot be started or asked.
+pub async fn replay(recording: &Recording, texts: &[RuleText], host: &server::Host<'_>) -> Result<Done, Problem> {
+    let plan = rules::plan(recording, texts)?;
+    let begun = clock::instant();
+    let mut servers = BTreeMap::new();
+    for time in plan.times() {
+        servers.insert(time, host.start(plan.lookback(time)).await?);
+    }
+    let up = clock::instant();
+    let mut outputs = BTreeMap::new();
+    for (time, server) in &servers {
+        outputs.extend(lane::evaluate(&plan, *time, recording, server).await?);
+    }
+    let live = live::episodes(recording, &plan);
+    let replayed = compare::compare(&plan, &outputs, &live);
+    let took = Took { starting: up.duration_since(begun), replaying: clock::instant().duration_since(up) };
+    for (_, server) in servers {
+        server.stop().await;
+    }
+    Ok(Done { plan, replayed, took })
+}

@@ -1,0 +1,199 @@
+//! A replay in words and as JSON. Pure; printed by `cli`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::compare::{AlertResult, Certainty};
+use super::rules::{Plan, Time, Unfit};
+use super::state::Episode;
+use super::{Done, Took};
+use crate::telemetry::Labels;
+use crate::telemetry::recording::{Extent, Header};
+
+/// A replay as a machine reads it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Document<'a> {
+    scenario: &'a str,
+    time_scale: f64,
+    whole: bool,
+    exact: usize,
+    changes: usize,
+    alerts: Vec<Alert<'a>>,
+    never_fired: Vec<&'a str>,
+    scaled: Vec<Reason<'a>>,
+    not_replayed: Vec<Reason<'a>>,
+    starting_seconds: f64,
+    replaying_seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Alert<'a> {
+    alert: &'a str,
+    group: &'a str,
+    labels: &'a Labels,
+    rule: &'static str,
+    exact: bool,
+    doubtful: bool,
+    live: Vec<Span>,
+    replayed: Vec<Span>,
+}
+
+/// Evaluation times in milliseconds since the epoch.
+#[derive(Debug, Serialize)]
+struct Span {
+    fired: i64,
+    resolved: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Reason<'a> {
+    rule: &'a str,
+    why: &'a str,
+}
+
+/// A replay as a machine reads it.
+#[must_use]
+pub fn document<'a>(header: &'a Header, done: &'a Done) -> Document<'a> {
+    let (exact, changes) = done.replayed.score();
+    let Took { starting, replaying } = done.took;
+    let reason = |(rule, why): (&'a String, &'a String)| Reason { rule, why };
+    Document {
+        scenario: &header.scenario,
+        time_scale: header.scale,
+        whole: header.extent == Extent::Whole,
+        exact,
+        changes,
+        alerts: done.replayed.alerts.iter().map(|alert| alert_of(&done.plan, alert)).collect(),
+        never_fired: done.replayed.quiet.iter().map(String::as_str).collect(),
+        scaled: done.replayed.scaled.iter().map(reason).collect(),
+        not_replayed: done.replayed.unfit.iter().map(|it| reason((&it.name, &it.why))).collect(),
+        starting_seconds: starting.as_secs_f64(),
+        replaying_seconds: replaying.as_secs_f64(),
+    }
+}
+
+fn alert_of<'a>(plan: &'a Plan, alert: &'a AlertResult) -> Alert<'a> {
+    let group = &plan.groups[alert.group];
+    let spans = |episodes: &[Episode]| -> Vec<Span> {
+        let at = |number| group.grid.at(number);
+        episodes.iter().map(|it| Span { fired: at(it.fired), resolved: it.resolved.map(at) }).collect()
+    };
+    Alert {
+        alert: alert.name(),
+        group: &group.name,
+        labels: &alert.labels,
+        rule: if alert.time == Time::Production { "production" } else { "scaled" },
+        exact: alert.is_exact(),
+        doubtful: is_doubtful(alert),
+        live: spans(&alert.live),
+        replayed: spans(&alert.replayed),
+    }
+}
+
+/// A replay in words. Times are production time since `zero` (milliseconds since the epoch): the first fault, or the begin.
+#[must_use]
+pub fn text(header: &Header, done: &Done, zero: i64) -> String {
+    let (exact, changes) = done.replayed.score();
+    let mut out = format!(
+        "{}: {} evaluations of {} alerting rules in {} after {} for Prometheus to start\n",
+        header.scenario,
+        done.replayed.evaluations,
+        done.replayed.quiet.len() + alert_names(done).len(),
+        seconds(done.took.replaying),
+        seconds(done.took.starting),
+    );
+    for alert in &done.replayed.alerts {
+        let grid = &done.plan.groups[alert.group].grid;
+        let at = |number: usize| since(grid.at(number) - zero, header.scale);
+        line(&mut out, alert, &at);
+    }
+    let _ = writeln!(out, "  reproduced exactly: {exact} of {changes} firing and resolving evaluations");
+    if done.replayed.alerts.iter().any(is_doubtful) {
+        out.push_str("  ? is undecided: evaluations that led there came late or may have been missed\n");
+    }
+    if !done.replayed.quiet.is_empty() {
+        let _ = writeln!(out, "  {} other alerts never fired, live or replayed", done.replayed.quiet.len());
+    }
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, why) in &done.replayed.scaled {
+        reasons.entry(why).or_default().push(name);
+    }
+    for (why, names) in reasons {
+        let _ = writeln!(out, "  with the scaled rule, because it {why}: {}", joined(names.into_iter()));
+    }
+    for Unfit { name, why, .. } in &done.replayed.unfit {
+        let _ = writeln!(out, "  {name}: not replayed, because {why}");
+    }
+    if header.extent == Extent::Cut {
+        let _ = writeln!(out, "  the recording is cut: what came after its limit is not in it");
+    }
+    out.pop();
+    out
+}
+
+fn is_doubtful(alert: &AlertResult) -> bool {
+    !alert.is_exact() && alert.certainty == Certainty::Doubtful
+}
+
+fn alert_names(done: &Done) -> std::collections::BTreeSet<&str> {
+    done.replayed.alerts.iter().map(AlertResult::name).collect()
+}
+
+fn line(out: &mut String, alert: &AlertResult, at: &impl Fn(usize) -> String) {
+    let labels = alert.labels.iter().filter(|(name, _)| *name != "alertname");
+    let labels = joined(labels.map(|(name, value)| format!("{name}=\"{value}\"")));
+    let spans = |episodes: &[Episode]| {
+        let span = |it: &Episode| match it.resolved {
+            Some(resolved) => format!("fires {} resolves {}", at(it.fired), at(resolved)),
+            None => format!("fires {} to the end", at(it.fired)),
+        };
+        if episodes.is_empty() { "never fires".to_owned() } else { joined(episodes.iter().map(span)) }
+    };
+    let sign = match alert.is_exact() {
+        true => "=",
+        false if is_doubtful(alert) => "?",
+        false => "≠",
+    };
+    let _ = writeln!(out, "  {sign} {} {{{labels}}}", alert.name());
+    if alert.is_exact() {
+        let _ = writeln!(out, "      {}", spans(&alert.live));
+    } else {
+        let _ = writeln!(out, "      live      {}\n      replayed  {}", spans(&alert.live), spans(&alert.replayed));
+    }
+}
+
+fn joined<T: AsRef<str>>(items: impl Iterator<Item = T>) -> String {
+    let items: Vec<T> = items.collect();
+    items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+/// Real milliseconds as production time: `+3m15s`.
+fn since(real: i64, scale: f64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a run is shorter than 2^52 ms")]
+    let seconds = real as f64 / 1000.0 * scale;
+    let sign = if seconds < 0.0 { '-' } else { '+' };
+    let seconds = seconds.abs();
+    let (minutes, rest) = ((seconds / 60.0).floor(), seconds % 60.0);
+    if minutes > 0.0 { format!("{sign}{minutes}m{rest:04.1}s") } else { format!("{sign}{rest:.1}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_production_time_from_the_first_fault() {
+        assert_eq!(since(3_250, 60.0), "+3m15.0s");
+        assert_eq!(since(-250, 60.0), "-15.0s");
+        assert_eq!(since(61_234, 1.0), "+1m01.2s");
+    }
+}
