@@ -5,7 +5,7 @@ use inventory_service::endpoint::ENDPOINTS;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Running, eventually, start};
+use crate::support::{Running, eventually, start, start_unhurried};
 
 #[tokio::test]
 async fn an_item_lives_from_creation_to_deletion() {
@@ -53,8 +53,7 @@ async fn stock_is_never_negative_under_200_concurrent_reservations() {
     let folder = tempfile::tempdir().unwrap();
     let file = format!("sqlite://{}", folder.path().join("inventory.db").display());
     for url in [file.as_str(), "sqlite::memory:"] {
-        never_negative(&start(&[("DATABASE_URL", url), ("QUERY_DEADLINE", "10s"), ("REQUEST_DEADLINE", "10s")]).await)
-            .await;
+        never_negative(&start_unhurried(url).await).await;
     }
 }
 
@@ -67,7 +66,7 @@ pub(crate) async fn never_negative(running: &Running) {
         match answer.status().as_u16() {
             201 => reservations.push(answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()),
             409 => rejected += 1,
-            status => panic!("{status}"),
+            status => panic!("{status}: {}", answer.text().await.unwrap()),
         }
     }
     assert_eq!((reservations.len(), rejected), (50, 150));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::api;
 use crate::proxy::{Mode, Proxy};
 use crate::servers::{Login, Postgres, authority, database, execute};
-use crate::support::{Running, eventually, start};
+use crate::support::{Running, eventually, start, start_unhurried};
 
 /// What a caller waits at most: the request's deadline and some room for a busy machine.
 const ANSWERED: Duration = Duration::from_millis(2500);
@@ -25,16 +25,14 @@ async fn service(url: &str) -> Running {
 #[cfg_attr(not(test_postgres), ignore = "no postgres on this machine: just test-servers")]
 async fn postgres_keeps_the_same_promises() {
     for promise in [0, 1, 2] {
-        let running =
-            start(&[("DATABASE_URL", &database().await), ("QUERY_DEADLINE", "10s"), ("REQUEST_DEADLINE", "10s")]).await;
+        let running = start_unhurried(&database().await).await;
         match promise {
             0 => api::lives(&running).await,
             1 => api::conflicts(&running).await,
             _ => api::pages(&running).await,
         }
     }
-    let running =
-        start(&[("DATABASE_URL", &database().await), ("QUERY_DEADLINE", "10s"), ("REQUEST_DEADLINE", "10s")]).await;
+    let running = start_unhurried(&database().await).await;
     api::never_negative(&running).await;
     let metrics = running.metrics().await;
     assert!(metrics.value("database_connections_max{database=\"postgres\"}") > 15.5);
