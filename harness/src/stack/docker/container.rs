@@ -74,6 +74,28 @@ pub(in crate::stack) enum Init {
     No,
 }
 
+/// Where an engine takes a setting of a container's own interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::stack) enum Interface {
+    /// With the container's settings, for its one interface `eth0`.
+    Container,
+    /// With what the container is given of its network (API 1.46 and later).
+    Endpoint,
+    /// Nowhere that is known: another engine behind the same API.
+    Fixed,
+}
+
+/// What an engine can do beyond what all can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::stack) struct Means {
+    pub(in crate::stack) init: Init,
+    pub(in crate::stack) interface: Interface,
+}
+
+/// What a container waits for each of three questions after an address that nobody has, in milliseconds. Linux waits a
+/// second, longer than a scaled scrape may take, so that a killed neighbour would not refuse but hang.
+const RETRANSMIT: (&str, &str) = ("retrans_time_ms", "20");
+
 /// Cores when the stack file sets no limit.
 const CPUS: f64 = 2.0;
 /// Bytes when the stack file sets no limit.
@@ -82,8 +104,15 @@ const MEMORY: u64 = 1 << 30;
 const PIDS: u32 = 512;
 
 impl Plan {
-    fn body(self, init: Init) -> ContainerCreateBody {
+    fn body(self, means: Means) -> ContainerCreateBody {
+        let (name, value) = RETRANSMIT;
+        let option = || {
+            let (option, value) =
+                ("com.docker.network.endpoint.sysctls", format!("net.ipv4.neigh.IFNAME.{name}={value}"));
+            HashMap::from([(option.to_owned(), value)])
+        };
         let endpoint = EndpointSettings {
+            driver_opts: (means.interface == Interface::Endpoint).then(option),
             ipam_config: Some(EndpointIpamConfig {
                 ipv4_address: Some(self.address.to_string()),
                 ..Default::default()
@@ -104,13 +133,13 @@ impl Plan {
             exposed_ports: Some(self.ports.iter().map(|(port, _)| format!("{port}/tcp")).collect()),
             labels: Some(labels.into()),
             networking_config: Some(NetworkingConfig { endpoints_config: Some(networks) }),
-            host_config: Some(self.host(init)),
+            host_config: Some(self.host(means)),
             ..Default::default()
         }
     }
 
     /// Limits are always set, also where the file sets none: an engine cannot take a limit away again that a fault set.
-    fn host(&self, init: Init) -> HostConfig {
+    fn host(&self, means: Means) -> HostConfig {
         let binding = |address: &SocketAddr| {
             let (host_ip, host_port) = (Some(address.ip().to_string()), Some(address.port().to_string()));
             Some(vec![PortBinding { host_ip, host_port }])
@@ -119,6 +148,8 @@ impl Plan {
         let bind = |mount: &Mount| format!("{}:{}:{}", mount.from.display(), mount.to, mode(mount));
         let memory = i64::try_from(self.limits.and_then(|l| l.memory).unwrap_or(MEMORY)).unwrap_or(i64::MAX);
         let rotation = [("max-size".to_owned(), "50m".to_owned()), ("max-file".to_owned(), "2".to_owned())];
+        let (name, value) = RETRANSMIT;
+        let setting = || HashMap::from([(format!("net.ipv4.neigh.eth0.{name}"), value.to_owned())]);
         let log = HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(rotation.into()) };
         HostConfig {
             network_mode: Some(self.network.name.clone()),
@@ -133,7 +164,8 @@ impl Plan {
             memory_swap: Some(memory),
             pids_limit: Some(i64::from(self.limits.and_then(|l| l.pids).unwrap_or(PIDS))),
             log_config: Some(log),
-            init: Some(init == Init::Yes),
+            init: Some(means.init == Init::Yes),
+            sysctls: (means.interface == Interface::Container).then(setting),
             ..Default::default()
         }
     }
@@ -151,7 +183,7 @@ impl Engine {
     pub(in crate::stack) async fn create(&self, plan: Plan) -> Result<Container, EngineError> {
         let name = plan.name.clone();
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        let created = self.docker.create_container(Some(options), plan.body(self.init));
+        let created = self.docker.create_container(Some(options), plan.body(self.means));
         self.bounded(&format!("create container {name}"), created).await?;
         Ok(Container { name })
     }

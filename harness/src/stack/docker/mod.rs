@@ -15,12 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::models::SystemVersion;
 use bollard::query_parameters::{
     ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
 };
 
-use self::container::Init;
 pub(super) use self::container::{Container, Mount, Plan, Writable};
+use self::container::{Init, Interface, Means};
 pub use self::image::{ImageError, Pull, Recipe, Resolved};
 pub(super) use self::network::Network;
 use super::session::Leftover;
@@ -86,8 +87,19 @@ pub struct Engine {
     docker: Docker,
     version: String,
     pull: Pull,
-    init: Init,
+    means: Means,
     health: Arc<Health>,
+}
+
+/// Docker says so itself; Podman answers as an engine of its own.
+fn interface(version: &SystemVersion) -> Interface {
+    let components = version.components.iter().flatten();
+    let newer = version.api_version.as_deref().and_then(|api| api.strip_prefix("1.")?.parse::<u32>().ok());
+    match newer {
+        _ if !components.map(|component| &*component.name).any(|name| name == "Engine") => Interface::Fixed,
+        Some(minor) if minor < 46 => Interface::Container,
+        _ => Interface::Endpoint,
+    }
 }
 
 /// Whether the engine answered the last time.
@@ -121,12 +133,13 @@ impl Engine {
             // without its program, the engine says that it is of no commit
             let init = info.init_commit.and_then(|commit| commit.id).is_some_and(|id| !matches!(&*id, "" | "N/A"));
             let init = if init { Init::Yes } else { Init::No };
+            let means = Means { init, interface: interface(&version) };
             let version = version.version.unwrap_or_else(|| "unknown".to_owned());
             Ok::<_, bollard::errors::Error>(Self {
                 docker,
                 version,
                 pull: Pull::default(),
-                init,
+                means,
                 health: Arc::default(),
             })
         };
@@ -322,11 +335,28 @@ async fn bounded_by<T>(
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::SystemVersionComponents;
+
     use super::*;
 
     #[test]
     fn an_engine_that_is_not_reached_through_a_socket_is_remote_x23() {
         assert!(["tcp://10.0.0.7:2375", "ssh://root@build", "http://localhost:2375"].into_iter().all(is_remote));
         assert!(!["", "unix:///run/user/1000/docker.sock"].into_iter().any(is_remote));
+    }
+
+    #[test]
+    fn an_interface_is_set_up_where_this_engine_takes_it() {
+        let engine = |name: &str, api: &str| {
+            let component = SystemVersionComponents { name: name.to_owned(), ..Default::default() };
+            let (components, api_version) = (Some(vec![component]), Some(api.to_owned()));
+            interface(&SystemVersion { components, api_version, ..Default::default() })
+        };
+        assert_eq!(engine("Engine", "1.41"), Interface::Container);
+        assert_eq!(engine("Engine", "1.45"), Interface::Container);
+        assert_eq!(engine("Engine", "1.46"), Interface::Endpoint);
+        assert_eq!(engine("Engine", "1.51"), Interface::Endpoint);
+        assert_eq!(engine("Podman Engine", "1.41"), Interface::Fixed);
+        assert_eq!(interface(&SystemVersion::default()), Interface::Fixed);
     }
 }
