@@ -92,9 +92,10 @@ pub(in crate::stack) struct Means {
     pub(in crate::stack) interface: Interface,
 }
 
-/// What a container waits for each of three questions after an address that nobody has, in milliseconds. Linux waits a
-/// second, longer than a scaled scrape may take, so that a killed neighbour would not refuse but hang.
-const RETRANSMIT: (&str, &str) = ("retrans_time_ms", "20");
+/// How soon a container notices that an address is nobody's any more. Linux trusts an answer for up to 50 s and then asks
+/// three times, a second apart: longer than a scaled scrape may take, so that a killed neighbour would not refuse but hang.
+const NEIGHBOURS: [(&str, &str); 3] =
+    [("base_reachable_time_ms", "50"), ("delay_first_probe_time", "0"), ("retrans_time_ms", "10")];
 
 /// Cores when the stack file sets no limit.
 const CPUS: f64 = 2.0;
@@ -105,11 +106,9 @@ const PIDS: u32 = 512;
 
 impl Plan {
     fn body(self, means: Means) -> ContainerCreateBody {
-        let (name, value) = RETRANSMIT;
         let option = || {
-            let (option, value) =
-                ("com.docker.network.endpoint.sysctls", format!("net.ipv4.neigh.IFNAME.{name}={value}"));
-            HashMap::from([(option.to_owned(), value)])
+            let settings = NEIGHBOURS.map(|(name, value)| format!("net.ipv4.neigh.IFNAME.{name}={value}"));
+            HashMap::from([("com.docker.network.endpoint.sysctls".to_owned(), settings.join(","))])
         };
         let endpoint = EndpointSettings {
             driver_opts: (means.interface == Interface::Endpoint).then(option),
@@ -148,8 +147,7 @@ impl Plan {
         let bind = |mount: &Mount| format!("{}:{}:{}", mount.from.display(), mount.to, mode(mount));
         let memory = i64::try_from(self.limits.and_then(|l| l.memory).unwrap_or(MEMORY)).unwrap_or(i64::MAX);
         let rotation = [("max-size".to_owned(), "50m".to_owned()), ("max-file".to_owned(), "2".to_owned())];
-        let (name, value) = RETRANSMIT;
-        let setting = || HashMap::from([(format!("net.ipv4.neigh.eth0.{name}"), value.to_owned())]);
+        let setting = |(name, value): (&str, &str)| (format!("net.ipv4.neigh.eth0.{name}"), value.to_owned());
         let log = HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(rotation.into()) };
         HostConfig {
             network_mode: Some(self.network.name.clone()),
@@ -165,7 +163,7 @@ impl Plan {
             pids_limit: Some(i64::from(self.limits.and_then(|l| l.pids).unwrap_or(PIDS))),
             log_config: Some(log),
             init: Some(means.init == Init::Yes),
-            sysctls: (means.interface == Interface::Container).then(setting),
+            sysctls: (means.interface == Interface::Container).then(|| NEIGHBOURS.map(setting).into()),
             ..Default::default()
         }
     }
