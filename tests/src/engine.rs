@@ -3,8 +3,10 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Where the engine listens on this machine.
@@ -37,7 +39,11 @@ pub fn there_is_one(test: &str) -> bool {
 /// When it does not answer.
 #[must_use]
 pub fn ask(method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let answered = exchange(&socket(), method, path, body);
+    ask_at(&socket(), method, path, body)
+}
+
+fn ask_at(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let answered = exchange(socket, method, path, body);
     let answer = answered.unwrap_or_else(|error| panic!("the engine answers {method} {path}: {error}"));
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
@@ -63,22 +69,29 @@ fn exchange(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> st
 /// What the engine has with the label `harness.run=<run>`: ids of containers, also ended ones, of networks, of volumes.
 #[must_use]
 pub fn of_run(run: &str) -> Belongings {
+    of_run_at(&socket(), run)
+}
+
+/// The same of the engine that listens at `socket`.
+#[must_use]
+pub fn of_run_at(socket: &Path, run: &str) -> Belongings {
+    let get = |path: &str| ask_at(socket, "GET", path, None).1;
     let filter = format!("%7B%22label%22%3A%5B%22harness.run%3D{run}%22%5D%7D");
     let ids = |answer: &Value, key: &str| {
         let items = answer.as_array().cloned().unwrap_or_default();
         items.iter().filter_map(|item| Some(item.get(key)?.as_str()?.to_owned())).collect::<Vec<_>>()
     };
-    let networks = ask("GET", &format!("/networks?filters={filter}"), None).1;
+    let networks = get(&format!("/networks?filters={filter}"));
     let subnets = networks
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(|network| network.pointer("/IPAM/Config/0/Subnet").and_then(Value::as_str).map(str::to_owned));
     Belongings {
-        containers: ids(&ask("GET", &format!("/containers/json?all=true&filters={filter}"), None).1, "Id"),
+        containers: ids(&get(&format!("/containers/json?all=true&filters={filter}")), "Id"),
         subnets: subnets.collect(),
         networks: ids(&networks, "Id"),
-        volumes: ids(&ask("GET", &format!("/volumes?filters={filter}"), None).1["Volumes"], "Name"),
+        volumes: ids(&get(&format!("/volumes?filters={filter}"))["Volumes"], "Name"),
     }
 }
 
@@ -143,4 +156,93 @@ impl Drop for Bystander {
         let _ = ask("DELETE", &format!("/containers/{}?force=true", self.container), None);
         let _ = ask("DELETE", &format!("/networks/{}", self.network), None);
     }
+}
+
+/// An engine of a test's own, which it can end and start again without harming anybody. Ended when dropped.
+#[derive(Debug)]
+pub struct Private {
+    folder: tempfile::TempDir,
+    daemon: Child,
+}
+
+impl Private {
+    /// Whether one can be started: it takes root and the daemon's program. A test that needs one says aloud when it is left
+    /// out.
+    #[must_use]
+    pub fn can_be(test: &str) -> bool {
+        let version = Command::new("dockerd").arg("--version").stdout(Stdio::null()).status();
+        let there = rustix::process::getuid().is_root() && version.is_ok_and(|status| status.success());
+        if !there {
+            let mut err = std::io::stderr().lock();
+            drop(writeln!(err, "SKIPPED: {test}: a daemon of its own takes root and the program dockerd"));
+        }
+        there
+    }
+
+    /// Starts one without images, bridges and packet rules.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        std::fs::write(folder.path().join("daemon.json"), "{}").expect("the folder can be written");
+        let daemon = daemon(folder.path());
+        let engine = Self { folder, daemon };
+        engine.answers().await;
+        engine
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// The same, as the value of `DOCKER_HOST`.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Ends it as a service manager does, with all its containers, and starts it again on the same data.
+    ///
+    /// # Panics
+    /// When it does not end or start.
+    pub async fn restart(&mut self) {
+        self.end();
+        self.daemon = daemon(self.folder.path());
+        self.answers().await;
+    }
+
+    fn end(&mut self) {
+        let pid = i32::try_from(self.daemon.id()).ok().and_then(Pid::from_raw).expect("a pid is positive");
+        kill_process(pid, Signal::TERM).expect("it is our own child");
+        self.daemon.wait().expect("it can be waited for");
+    }
+
+    async fn answers(&self) {
+        let socket = self.socket();
+        let pong = || UnixStream::connect(&socket).is_ok() && ask_at(&socket, "GET", "/_ping", None).0 == 200;
+        crate::eventually("the test's own engine answers", Duration::from_secs(60), pong).await;
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn daemon(folder: &Path) -> Child {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let log = std::fs::File::create(folder.join("log")).expect("the folder can be written");
+    Command::new("dockerd")
+        .args(["--config-file", &at("daemon.json"), "--host", &format!("unix://{}", at("socket"))])
+        .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
+        .args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--storage-driver", "vfs"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("dockerd can be started")
 }

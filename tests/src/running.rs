@@ -11,7 +11,7 @@ use tokio::sync::SemaphorePermit;
 
 use crate::leftover::commanded;
 use crate::stand::{Stand, read};
-use crate::{Drill, eventually};
+use crate::{Drill, eventually, holds_within};
 
 /// A harness that runs on a stand.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ impl Running<'_> {
     pub async fn reached(&mut self, text: &str) -> PathBuf {
         let log = || self.stand.runs().pop().map(|folder| folder.join("events.jsonl"));
         let said = || log().is_some_and(|path| fs::read_to_string(path).unwrap_or_default().contains(text));
-        eventually(&format!("the run tells {text}"), Duration::from_secs(90), said).await;
+        let told = holds_within(Duration::from_secs(90), said).await;
+        assert!(told.is_some(), "the run does not tell {text}\n{}", read(&self.stand.root().join("stderr")));
         self.stand.runs().pop().expect("the log lies in a run's folder")
     }
 

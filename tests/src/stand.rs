@@ -83,9 +83,16 @@ impl Stand {
     /// The stack and the scenario in `fixtures/<folder>`; `component` is the program at `program`.
     #[must_use]
     pub fn of_fixture(folder: &str, scenario: &str, component: &str, program: &Path) -> Self {
+        let stand = Self::of_folder(folder, scenario);
+        stand.patch(component, program);
+        stand
+    }
+
+    /// The stack and the scenario in `fixtures/<folder>`, as they are.
+    #[must_use]
+    pub fn of_folder(folder: &str, scenario: &str) -> Self {
         let stand = Self::empty(scenario);
         copy(&fixture(folder), stand.root());
-        stand.patch(component, program);
         stand
     }
 

@@ -1,10 +1,13 @@
 //! A container engine that hangs, or does what it was asked without saying so; a port that is taken.
 
+use std::path::Path;
 use std::time::Duration;
 
 use acceptance::audit::Audit;
+use acceptance::engine::Belongings;
 use acceptance::proxy::{Mood, Proxy};
 use acceptance::{Provider, Running, Stand, engine};
+use harness::event::Verdict;
 use rustix::process::Signal;
 
 use crate::stage::{assert_gone, audit, doomed, unharmed};
@@ -95,4 +98,28 @@ async fn c53_a_container_whose_creation_was_cut_off_by_a_kill_is_removed_neverth
     let (mut running, audit) = creating_in_silence(&stand).await;
     running.kill().await;
     assert_gone(&audit, &stand).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c46_an_engine_that_restarts_half_way_decides_nothing_and_leaves_nothing_after_a_sweep() {
+    if !engine::Private::can_be("an engine that restarts half-way") {
+        return;
+    }
+    let mut private = engine::Private::start().await;
+    let stand = Stand::of_folder("alone", "alone").run_by(Provider::Docker).with("DOCKER_HOST", &private.host());
+    let mut running = stand.start().await;
+    let folder = running.reached("load-sampled").await;
+    let run = crate::stage::run_of(&folder);
+    let before = engine::of_run_at(&private.socket(), &run);
+    assert_eq!((before.containers.len(), before.networks.len()), (1, 1), "{before:?}");
+    private.restart().await;
+    let drill = running.end().await;
+    assert_eq!(drill.ended.code, Some(3), "{}", drill.account());
+    assert_eq!(drill.judgement().verdict, Verdict::Inconclusive, "{}", drill.account());
+    let swept = stand.harness(&["sweep"]).await;
+    assert_eq!(swept.code, Some(0), "{swept:#?}");
+    assert_eq!(engine::of_run_at(&private.socket(), &run), Belongings::default());
+    for bridge in before.bridges() {
+        assert!(!Path::new("/sys/class/net").join(&bridge).exists(), "{bridge}");
+    }
 }

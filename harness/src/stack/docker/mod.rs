@@ -19,6 +19,7 @@ use bollard::models::SystemVersion;
 use bollard::query_parameters::{
     ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(super) use self::container::{Container, Mount, Plan, Writable};
 use self::container::{Init, Interface, Means};
@@ -88,6 +89,7 @@ pub struct Engine {
     version: String,
     pull: Pull,
     means: Means,
+    turns: Arc<Semaphore>,
     health: Arc<Health>,
 }
 
@@ -140,6 +142,7 @@ impl Engine {
                 version,
                 pull: Pull::default(),
                 means,
+                turns: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
                 health: Arc::default(),
             })
         };
@@ -158,6 +161,12 @@ impl Engine {
 
     fn pull_policy(&self) -> Pull {
         self.pull
+    }
+
+    /// A turn to make or remove a container: as many at once as there are cores, so that the stacks that come and go leave
+    /// those under drill room to be measured.
+    pub(in crate::stack) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
     }
 
     /// Its version.

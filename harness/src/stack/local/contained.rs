@@ -47,14 +47,16 @@ impl Running {
         launch: &Launch,
     ) -> Result<Process, StartError> {
         let failed = |source| StartError::Engine { component: name.to_owned(), source };
-        let container = match self.process(name).and_then(|process| process.container) {
-            Some(container) => container,
+        // one that starts again does not queue: the end of a fault is measured
+        let (container, turn) = match self.process(name).and_then(|process| process.container) {
+            Some(container) => (container, None),
             None => {
+                let turn = engine.turn().await;
                 let plan = self.container_plan(name, launch)?;
                 self.session.record(&Entry::Container(plan.name.clone()))?;
                 let created = engine.create(plan).await.map_err(failed)?;
                 breakpoint::reached("created");
-                created
+                (created, turn)
             }
         };
         let logs = self.logs(name);
@@ -63,6 +65,7 @@ impl Running {
         let (stdout, stderr) = logs.open().map_err(spawn)?;
         let copying = tokio::spawn(engine.follow(&container, stdout, stderr).await.map_err(failed)?);
         let identity = engine.start(&container).await.map_err(|source| self.refused(name, source))?;
+        drop(turn);
         let (engine, waited) = (engine.clone(), container.clone());
         let end = async move {
             let ended = engine.ended(&waited).await.0;
@@ -134,7 +137,10 @@ impl Running {
         let left = |resource: String, error: &EngineError| Leftover { resource, message: error.to_string() };
         let mut leftovers = Vec::new();
         let containers = started.values().filter_map(|process| process.container.as_ref());
-        let removals = containers.map(async |container| (container, engine.remove(container).await));
+        let removals = containers.map(async |container| {
+            let _turn = engine.turn().await;
+            (container, engine.remove(container).await)
+        });
         for (container, removed) in futures_util::future::join_all(removals).await {
             if let Err(error) = removed {
                 leftovers.push(left(format!("container {}", container.name), &error));
