@@ -74,8 +74,9 @@ pub(super) struct Engine {
 impl Engine {
     /// Must be called on the thread it runs on.
     pub(super) fn new(spec: &Spec, parts: Parts, wiring: Wiring, clock: Clock) -> Self {
-        let Parts { workload, poller, tls } = parts;
+        let Parts { workload, mut poller, tls } = parts;
         let origin = clock::instant();
+        poller.count_from_now();
         let pacing = match spec.model {
             Model::Open { .. } | Model::Users { .. } => Pacing::Paced,
             Model::Connections { .. } => Pacing::FullSpeed,
@@ -129,8 +130,8 @@ impl Engine {
                 self.finish(now);
                 return Ok(());
             }
-            let until = if backlog == Backlog::More { Some(now) } else { self.next_wake(now) };
-            let waited = self.poller.wait(now, until, &mut events);
+            let wakes = if backlog == Backlog::More { [Some(now), None] } else { self.next_wakes(now) };
+            let waited = self.poller.wait(now, wakes, &mut events);
             waited.map_err(|source| SpecError::System {
                 load: self.name.clone(),
                 doing: "wait for sockets",
@@ -287,11 +288,13 @@ impl Engine {
         let _ = self.wiring.seconds.send(sample);
     }
 
-    fn next_wake(&self, now: Duration) -> Option<Duration> {
+    /// When there is something to do by itself, and when something is due after that.
+    fn next_wakes(&self, now: Duration) -> [Option<Duration>; 2] {
         let deadline = self.flights.oldest().map(|(_, started)| started + self.timeout);
         let drained = self.stopping.as_ref().map(|stopping| stopping.drained_by);
         let over = self.lasts.filter(|lasts| *lasts > now);
-        [self.pacer.next(), deadline, drained, over, Some(self.next_second)].into_iter().flatten().min()
+        let first = [self.pacer.next(), deadline, drained, over, Some(self.next_second)].into_iter().flatten().min();
+        [first, first.and_then(|first| self.pacer.next_after(first))]
     }
 
     fn obey(&mut self) {

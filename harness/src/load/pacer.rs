@@ -101,6 +101,15 @@ impl Pacer {
         self.first().map(|(due, _)| due)
     }
 
+    /// When something is due next after `at`, as far as it is known: a hint by which to set a timer early.
+    pub(super) fn next_after(&self, at: Duration) -> Option<Duration> {
+        let scheduled = match &self.origin {
+            Origin::Schedule { schedule, .. } => [schedule.peek(), schedule.peek_second()],
+            Origin::Loop { .. } => [None; 2],
+        };
+        scheduled.into_iter().chain([self.next()]).flatten().filter(|due| *due > at).min()
+    }
+
     /// Whether another request fits beside those in flight.
     pub(super) const fn admits(&self, in_flight: usize) -> bool {
         match self.origin {
@@ -219,5 +228,16 @@ mod tests {
         assert_eq!(pacer.take(S), Some((S, Next::Fresh)));
         pacer.ended(S, End::Answered, Next::Fresh);
         assert_eq!((pacer.take(S), pacer.next()), (None, Some(2 * S)));
+    }
+
+    #[test]
+    fn what_is_due_after_a_time_is_known_as_far_as_the_schedule_and_who_waits_tell() {
+        let mut open = pacer(Model::steady(1.0, 1));
+        assert_eq!((open.next_after(Duration::ZERO), open.next_after(S)), (Some(S), None));
+        assert_eq!(open.take(S / 2), Some((Duration::ZERO, Next::Fresh)));
+        open.ended(S / 2, End::Answered, Next::Step(0));
+        assert_eq!((open.next_after(S / 4), open.next_after(S / 2)), (Some(S / 2), Some(S)));
+        let users = pacer(Model::Users { count: 2, ramp: 4 * S, think: 3 * S });
+        assert_eq!(users.next_after(Duration::ZERO), None);
     }
 }

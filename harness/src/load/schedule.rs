@@ -18,10 +18,13 @@ use super::spec::{Arrivals, Stage};
 pub(super) struct Schedule {
     stretches: VecDeque<Stretch>,
     factor: f64,
+    /// What is due when the next one is, and how much more when the one after it is.
     due: f64,
+    step: f64,
     gap: Gap,
     end: Option<Duration>,
     next: Option<Duration>,
+    second: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,15 +44,14 @@ struct Stretch {
 
 impl Schedule {
     pub(super) fn new(stages: &[Stage], arrivals: Arrivals, seed: u64, end: Option<Duration>) -> Self {
-        let gap = match arrivals {
+        let mut gap = match arrivals {
             Arrivals::Constant => Gap::Constant,
             Arrivals::Poisson => Gap::Exponential(SmallRng::seed_from_u64(seed)),
         };
-        let mut schedule = Self { stretches: stretches(stages), factor: 1.0, due: 0.0, gap, end, next: None };
-        if let Gap::Exponential(_) = schedule.gap {
-            schedule.due = schedule.gap.draw();
-        }
-        schedule.next = schedule.find().map(|(_, _, at)| at);
+        let due = if let Gap::Exponential(_) = gap { gap.draw() } else { 0.0 };
+        let (step, stretches) = (gap.draw(), stretches(stages));
+        let mut schedule = Self { stretches, factor: 1.0, due, step, gap, end, next: None, second: None };
+        schedule.look_ahead();
         schedule
     }
 
@@ -58,12 +60,18 @@ impl Schedule {
         self.next
     }
 
+    /// The one after the next.
+    pub(super) const fn peek_second(&self) -> Option<Duration> {
+        self.second
+    }
+
     /// Takes the next intended start.
     pub(super) fn take(&mut self) -> Option<Duration> {
-        let (index, due, at) = self.find()?;
+        let (index, due, at) = self.find(self.due)?;
         self.stretches.drain(..index);
-        self.due = due + self.gap.draw();
-        self.next = self.find().map(|(_, _, next)| next);
+        self.due = due + self.step;
+        self.step = self.gap.draw();
+        self.look_ahead();
         Some(at)
     }
 
@@ -83,18 +91,22 @@ impl Schedule {
         }
         self.due = self.due.max(0.0);
         self.factor = factor.max(0.0);
-        self.next = self.find().map(|(_, _, next)| next);
+        self.look_ahead();
     }
 
     /// Ends the arrivals: none at or after `end`.
     pub(super) fn end_at(&mut self, end: Duration) {
         self.end = Some(self.end.map_or(end, |earlier| earlier.min(end)));
-        self.next = self.find().map(|(_, _, next)| next);
+        self.look_ahead();
     }
 
-    /// The stretch of the next arrival, what is due counted from that stretch's begin, and the time.
-    fn find(&self) -> Option<(usize, f64, Duration)> {
-        let mut due = self.due;
+    fn look_ahead(&mut self) {
+        self.next = self.find(self.due).map(|(_, _, at)| at);
+        self.second = self.find(self.due + self.step).map(|(_, _, at)| at);
+    }
+
+    /// The stretch in which so much is due, what is due counted from that stretch's begin, and the time.
+    fn find(&self, mut due: f64) -> Option<(usize, f64, Duration)> {
         for (index, stretch) in self.stretches.iter().enumerate() {
             let scaled = due / self.factor;
             let all = stretch.arrivals_in_all();
@@ -275,6 +287,28 @@ mod tests {
             let distance = if second < 10 { second as f64 + 0.5 } else { 19.5 - second as f64 };
             let factor = if (4..12).contains(&second) { 2.0 } else { 1.0 };
             assert!((count as f64 - distance * 10.0 * factor).abs() <= 2.0, "second {second}: {count}");
+        }
+    }
+
+    #[test]
+    fn the_one_after_the_next_is_known_before_the_next_is_taken() {
+        let stages = [stage(0.0, 300.0, 2), stage(50.0, 50.0, 1)];
+        for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
+            let mut schedule = Schedule::new(&stages, arrivals, 9, Some(Duration::from_secs(4)));
+            let mut taken = 0;
+            loop {
+                let second = schedule.peek_second();
+                if schedule.take().is_none() {
+                    break;
+                }
+                taken += 1;
+                if taken == 150 {
+                    schedule.set_factor(0.5, Duration::from_secs(1));
+                } else {
+                    assert_eq!(schedule.peek(), second, "{arrivals:?} after {taken}");
+                }
+            }
+            assert!(taken > 150 && schedule.peek_second().is_none());
         }
     }
 
