@@ -105,15 +105,7 @@ impl Asked {
     }
 
     fn rules_of(&self, header: &Header) -> Vec<RuleText> {
-        let own = || {
-            let text = |file: &crate::telemetry::recording::RuleFile| RuleText {
-                file: file.file.clone(),
-                path: PathBuf::from(&file.path),
-                text: file.written.clone(),
-            };
-            header.rules.iter().map(text).collect()
-        };
-        self.rules.clone().unwrap_or_else(own)
+        self.rules.clone().unwrap_or_else(|| replay::rules::own(header))
     }
 
     async fn replay(&mut self, options: &Options, session: &Session, places: &Places) -> anyhow::Result<Vec<Done>> {

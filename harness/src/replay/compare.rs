@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::grid::Grid;
 use super::lane::Output;
-use super::live::{FIRST_WRITTEN, Live};
+use super::live::Live;
 use super::rules::{Plan, Time, Unfit};
-use super::state::Episode;
+use super::state::{Episode, Life};
+use crate::plan::scale::flag;
 use crate::telemetry::Labels;
 
 /// One alert, live and replayed.
@@ -27,6 +29,8 @@ pub struct AlertResult {
     pub exact: usize,
     /// What a difference means.
     pub certainty: Certainty,
+    /// The first evaluation, of those that `ALERTS` tells of, at which it was active live or in the replay and not in both.
+    pub parted: Option<usize>,
 }
 
 /// What a difference between live and replay means.
@@ -89,7 +93,7 @@ impl Replayed {
 }
 
 /// In which time a rule was evaluated again, what happened then, and what happens now.
-type Pair = (Time, Vec<Episode>, Vec<Episode>);
+type Pair = (Time, Life, Life);
 
 /// Compares.
 #[must_use]
@@ -105,23 +109,25 @@ pub fn compare(plan: &Plan, outputs: &BTreeMap<usize, Output>, live: &Live) -> R
         if let Some(why) = &rule.sensitive {
             scaled.insert(rule.name.clone(), why.clone());
         }
-        for (labels, episodes) in output {
-            let visible = episodes.iter().filter(|it| it.resolved.is_none_or(|end| end > FIRST_WRITTEN)).cloned();
-            let pair = pairs.entry((rule.group, labels.clone())).or_insert((rule.time, Vec::new(), Vec::new()));
-            pair.2.extend(visible);
+        let grid = &plan.groups[rule.group].grid;
+        for (labels, life) in output {
+            let told = |it: &&Episode| it.resolved.is_none_or(|end| end > grid.written(it.fired));
+            let pair = pairs.entry((rule.group, labels.clone())).or_insert_with(|| fresh(rule.time));
+            pair.2.fired.extend(life.fired.iter().filter(told).cloned());
+            pair.2.active.extend(&life.active);
         }
         let happened = live.get(&(rule.group, rule.name.clone())).into_iter().flatten();
-        for (labels, episodes) in happened.filter(|(labels, _)| is_of(rule.labels.iter(), labels)) {
+        for (labels, life) in happened.filter(|(labels, _)| is_of(rule.labels.iter(), labels)) {
             let mut labels = labels.clone();
             labels.retain(|name, _| !rule.templates.contains(name));
-            let pair = pairs.entry((rule.group, labels)).or_insert((rule.time, Vec::new(), Vec::new()));
-            for episode in episodes.iter().filter(|episode| !pair.1.contains(episode)).collect::<Vec<_>>() {
-                pair.1.push(episode.clone());
-            }
+            let pair = pairs.entry((rule.group, labels)).or_insert_with(|| fresh(rule.time));
+            let known: BTreeSet<Episode> = pair.1.fired.iter().cloned().collect();
+            pair.1.fired.extend(life.fired.iter().filter(|episode| !known.contains(episode)).cloned());
+            pair.1.active.extend(&life.active);
         }
     }
-    let results = pairs.into_iter().map(|((group, labels), (time, live, replayed))| {
-        let result = result(group, labels, time, live, replayed);
+    let results = pairs.into_iter().map(|((group, labels), pair)| {
+        let result = result(group, labels, &plan.groups[group].grid, pair);
         let certainty = certainty(plan, &result);
         AlertResult { certainty, ..result }
     });
@@ -130,6 +136,10 @@ pub fn compare(plan: &Plan, outputs: &BTreeMap<usize, Output>, live: &Live) -> R
         quiet.remove(alert.name());
     }
     Replayed { alerts, quiet, scaled, unfit: plan.unfit.clone(), evaluations }
+}
+
+fn fresh(time: Time) -> Pair {
+    (time, Life::default(), Life::default())
 }
 
 /// Doubtful when an evaluation that nobody is sure of lies between the first that could have led to a difference and the
@@ -146,8 +156,11 @@ fn certainty(plan: &Plan, result: &AlertResult) -> Certainty {
     let odd: BTreeSet<usize> = live.symmetric_difference(&replayed).copied().collect();
     let (Some(first), Some(last)) = (odd.first(), odd.last()) else { return Certainty::Certain };
     let led = first.saturating_sub(reach)..=*last;
-    let unsure = grid.doubtful.range(led.clone()).chain(grid.restarted.range(led)).next();
-    if unsure.is_some() { Certainty::Doubtful } else { Certainty::Certain }
+    let unsure = grid.doubtful.range(led.clone()).next().is_some();
+    // a `for` this long goes on over a restart, from what Prometheus has stored
+    let restored = i64::try_from(flag::grace_period(plan.scale).as_millis()).is_ok_and(|grace| held >= grace);
+    let restarted = restored && grid.lives.iter().skip(1).any(|life| led.contains(&life.start));
+    if unsure || restarted { Certainty::Doubtful } else { Certainty::Certain }
 }
 
 /// Whether an alert can be of the rule that adds these labels: rules of one name are told apart by them.
@@ -155,13 +168,16 @@ fn is_of<'a>(mut added: impl Iterator<Item = (&'a String, &'a String)>, labels: 
     added.all(|(name, value)| value.is_empty() || labels.get(name) == Some(value))
 }
 
-fn result(group: usize, labels: Labels, time: Time, mut live: Vec<Episode>, mut replayed: Vec<Episode>) -> AlertResult {
+fn result(group: usize, labels: Labels, grid: &Grid, (time, live, replayed): Pair) -> AlertResult {
+    let told = |number: &&usize| grid.written(**number) == **number;
+    let parted = live.active.symmetric_difference(&replayed.active).find(told).copied();
+    let (mut live, mut replayed) = (live.fired, replayed.fired);
     live.sort();
     replayed.sort();
     let (mut changes, mut exact) = (0, 0);
     for place in 0..live.len().max(replayed.len()) {
         let (happened, again) = (live.get(place), replayed.get(place));
-        let fired = |episode: Option<&Episode>| episode.map(|it| it.fired.max(FIRST_WRITTEN));
+        let fired = |episode: Option<&Episode>| episode.map(|it| grid.written(it.fired));
         let resolved = |episode: Option<&Episode>| episode.and_then(|it| it.resolved);
         changes += 1;
         exact += usize::from(fired(happened) == fired(again));
@@ -170,7 +186,7 @@ fn result(group: usize, labels: Labels, time: Time, mut live: Vec<Episode>, mut 
             exact += usize::from(resolved(happened) == resolved(again));
         }
     }
-    AlertResult { group, labels, time, live, replayed, changes, exact, certainty: Certainty::Certain }
+    AlertResult { group, labels, time, live, replayed, changes, exact, certainty: Certainty::Certain, parted }
 }
 
 #[cfg(test)]
@@ -178,13 +194,37 @@ mod tests {
     use super::*;
 
     fn scored(live: &[(usize, Option<usize>)], replayed: &[(usize, Option<usize>)]) -> (usize, usize) {
-        let episodes = |all: &[(usize, Option<usize>)]| -> Vec<Episode> {
-            all.iter().map(|(fired, resolved)| Episode { fired: *fired, resolved: *resolved }).collect()
-        };
-        let labels = Labels::from([("alertname".into(), "A".into())]);
-        let result = result(0, labels, Time::Production, episodes(live), episodes(replayed));
+        let result = held_against(&Grid { count: 100, ..Grid::default() }.alive(), live, replayed);
         assert_eq!(result.is_exact(), result.exact == result.changes);
         (result.exact, result.changes)
+    }
+
+    fn held_against(grid: &Grid, live: &[(usize, Option<usize>)], replayed: &[(usize, Option<usize>)]) -> AlertResult {
+        let life = |all: &[(usize, Option<usize>)]| Life {
+            fired: all.iter().map(|(fired, resolved)| Episode { fired: *fired, resolved: *resolved }).collect(),
+            active: all.iter().flat_map(|(fired, resolved)| *fired..resolved.unwrap_or(grid.count)).collect(),
+        };
+        let labels = Labels::from([("alertname".into(), "A".into())]);
+        result(0, labels, grid, (Time::Production, life(live), life(replayed)))
+    }
+
+    #[test]
+    fn after_a_restart_the_first_evaluations_are_unknown_again() {
+        let grid = Grid { count: 100, lives: vec![0..40, 60..100], ..Grid::default() };
+        let result = held_against(&grid, &[(5, None), (62, None)], &[(5, None), (60, None)]);
+        assert_eq!((result.exact, result.changes), (2, 2));
+    }
+
+    #[test]
+    fn live_and_replay_part_where_one_of_them_is_first_active_alone() {
+        let grid = Grid { count: 100, ..Grid::default() }.alive();
+        assert_eq!(held_against(&grid, &[(10, Some(20))], &[(9, Some(21))]).parted, Some(9));
+        assert_eq!(held_against(&grid, &[(10, Some(20))], &[(10, Some(20))]).parted, None);
+        assert_eq!(
+            held_against(&grid, &[(2, Some(20))], &[(0, Some(20))]).parted,
+            None,
+            "nobody knows of the first two"
+        );
     }
 
     #[test]

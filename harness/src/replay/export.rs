@@ -94,6 +94,9 @@ fn document(recording: &Recording, done: &Done, files: &[String]) -> (String, Ex
     for (name, why) in &exported.left_out {
         let _ = writeln!(out, "# Nothing is said about {name}: {why}.");
     }
+    if done.plan.groups.iter().any(|group| group.grid.lives.len() > 1) {
+        out.push_str("# Prometheus restarted in the run; the test ends before.\n");
+    }
     out.push_str("rule_files:\n");
     for file in files {
         let _ = writeln!(out, "  - {}", quoted(file));
@@ -161,7 +164,8 @@ fn group_test(out: &mut String, recording: &Recording, done: &Done, group: usize
     };
     let stretch = Stretch::of(plan, Time::Production, recording);
     let zero = stretch.at(grid.first);
-    let last = grid.count.saturating_sub(1);
+    // promtool knows no restart: the test ends with the first life of Prometheus
+    let last = grid.life(0).end.saturating_sub(1);
     let end = stretch.at(grid.at(last)) - zero;
     let mut tests = Assertions { out: String::new(), count: 0, step: length(recording, plan, grid.interval) };
     tests.of_group(done, group, last, !elsewhere.is_empty(), exported);
@@ -171,7 +175,8 @@ fn group_test(out: &mut String, recording: &Recording, done: &Done, group: usize
     let _ = writeln!(out, "  - name: {}\n    interval: 1s\n    input_series:", quoted(&plan.groups[group].name));
     let mut brought = 0;
     for series in recording.series.iter().filter(wanted) {
-        if let Some(values) = values(&series.samples, |at| stretch.at(at) - zero, end) {
+        let samples: Vec<RawSample> = done.arrivals.of(series).collect();
+        if let Some(values) = values(&samples, |at| stretch.at(at) - zero, end) {
             let _ = writeln!(
                 out,
                 "      - series: {}\n        values: {}",
@@ -370,6 +375,7 @@ mod tests {
             changes: 0,
             exact: 0,
             certainty: crate::replay::Certainty::Certain,
+            parted: None,
         };
         let one = result(10, Some(20));
         assert_eq!(moments(&[&one], 100, 0), BTreeSet::from([9, 10, 19, 20]));

@@ -10,7 +10,7 @@ use super::arrival::Arrivals;
 use super::grid::Grid;
 use super::rules::{Kind, Plan, Problem, ReplayRule, Time};
 use super::server::Server;
-use super::state::{Before, Episode, Evaluation, episodes};
+use super::state::{Before, Evaluation, Life, lives};
 use crate::clock::Stamp;
 use crate::telemetry::prometheus::{Prometheus, RawSample, RawSeries, STALE, Series};
 use crate::telemetry::recording::Recording;
@@ -23,8 +23,8 @@ const BATCH: usize = 40_000;
 /// Prometheus answers no more points than 11,000 at once.
 const MOST_STEPS: usize = 10_000;
 
-/// When the alerts of a rule fired.
-pub type Output = BTreeMap<Labels, Vec<Episode>>;
+/// What became of the alerts of a rule.
+pub type Output = BTreeMap<Labels, Life>;
 
 /// From the time of the run to the time in which rules are evaluated, milliseconds both. The end stays where it is, so that
 /// nothing lies in the future, which a server would refuse.
@@ -70,12 +70,13 @@ pub async fn evaluate(
     plan: &Plan,
     time: Time,
     recording: &Recording,
+    arrivals: &Arrivals,
     server: &Server,
 ) -> Result<BTreeMap<usize, Output>, Problem> {
     let order = plan.in_time(time);
     let stretch = Stretch::of(plan, time, recording);
     let lane = Lane { plan, time, stretch, client: &server.client };
-    lane.load(recording, &order).await?;
+    lane.load(recording, arrivals, &order).await?;
     for index in order.iter().copied().filter(|index| plan.rules[*index].kind == Kind::Record) {
         lane.record(&plan.rules[index]).await?;
     }
@@ -96,7 +97,7 @@ struct Lane<'a> {
 
 impl Lane<'_> {
     /// Loads the raw series that are read, without what the rules under replay make themselves.
-    async fn load(&self, recording: &Recording, order: &[usize]) -> Result<(), Error> {
+    async fn load(&self, recording: &Recording, arrivals: &Arrivals, order: &[usize]) -> Result<(), Error> {
         let reads: BTreeSet<&str> =
             order.iter().flat_map(|index| &self.plan.rules[*index].reads).map(String::as_str).collect();
         let recorded = self.plan.recorded();
@@ -104,18 +105,12 @@ impl Lane<'_> {
             "ALERTS" | "ALERTS_FOR_STATE" => reads.contains(name),
             _ => !recorded.contains(name) && (reads.contains(name) || reads.contains("")),
         };
-        let grids: Vec<&Grid> = self.plan.groups.iter().map(|group| &group.grid).collect();
-        let arrivals = Arrivals::new(&recording.series, &grids);
         let (mut batch, mut size) = (Vec::new(), 0);
         for series in &recording.series {
             if !series.labels.get("__name__").is_some_and(|name| wanted(name)) {
                 continue;
             }
-            let of_target = arrivals.of(&series.labels);
-            let samples = series.samples.iter().map(|it| {
-                let seen = of_target.and_then(|moved| moved.get(&it.at)).copied().unwrap_or(it.at);
-                RawSample { at: self.stretch.at(seen), bits: it.bits }
-            });
+            let samples = arrivals.of(series).map(|it| RawSample { at: self.stretch.at(it.at), bits: it.bits });
             batch.push(RawSeries { labels: series.labels.clone(), samples: samples.collect() });
             size += series.samples.len();
             if size > BATCH {
@@ -132,17 +127,17 @@ impl Lane<'_> {
         let mut evaluations = Vec::new();
         let mut before = Before::Nothing;
         for (number, answer) in answers.into_iter().enumerate() {
-            if grid.restarted.contains(&number) {
+            if number > 0 && grid.life(number).start == number {
                 before = Before::Restart;
             }
-            let Some(found) = answer.filter(|_| !grid.missed.contains(&number)).and_then(|it| found(rule, it)) else {
+            let Some(found) = answer.filter(|_| grid.happened(number)).and_then(|it| found(rule, it)) else {
                 continue;
             };
             let at = self.stretch.at(grid.at(number));
             evaluations.push(Evaluation { number, at, found, before: std::mem::replace(&mut before, Before::Nothing) });
         }
         let timing = if self.time == Time::Production { rule.timing } else { rule.scaled_timing };
-        Ok(episodes(timing, &evaluations))
+        Ok(lives(timing, &evaluations))
     }
 
     /// Evaluates a recording rule and writes what it makes, with stale markers where a series ends.
@@ -151,7 +146,11 @@ impl Lane<'_> {
         let grid = &self.plan.groups[rule.group].grid;
         let mut made: BTreeMap<Labels, RawSeries> = BTreeMap::new();
         let mut present: BTreeSet<Labels> = BTreeSet::new();
-        for (number, answer) in answers.into_iter().enumerate().filter(|(number, _)| !grid.missed.contains(number)) {
+        for (number, answer) in answers.into_iter().enumerate().filter(|(number, _)| grid.happened(*number)) {
+            // a Prometheus that has restarted does not know what it recorded before, and marks no end of it
+            if grid.life(number).start == number {
+                present.clear();
+            }
             let at = self.stretch.at(grid.at(number));
             let mut now = BTreeSet::new();
             for (mut labels, value) in answer.unwrap_or_default() {

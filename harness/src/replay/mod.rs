@@ -4,7 +4,8 @@
 //!
 //! * [`rules`] decides which time a rule is replayed in: production rules in production time (sample times stretched by the
 //!   scale), rules that compare absolute rates in the time of the run with the scaled expression;
-//! * [`grid`] knows when a group was evaluated, [`arrival`] when a scrape was there to be seen; [`state`] is the pure state machine; [`live`] is what really happened;
+//! * [`grid`] knows when a group was evaluated, [`arrival`] when a scrape was there to be seen, [`settle`] decides what came
+//!   first where nobody recorded it; [`state`] is the pure state machine; [`live`] is what really happened;
 //! * [`server`] is a throw-away Prometheus, [`lane`] asks it; [`compare`] and [`show`] say what came out, [`export`] writes
 //!   it as a test that needs no server.
 
@@ -16,11 +17,15 @@ pub mod lane;
 pub mod live;
 pub mod rules;
 pub mod server;
+pub mod settle;
 pub mod show;
 pub mod state;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use arrival::{Arrivals, Orders};
+use grid::Grid;
 
 use crate::clock;
 use crate::telemetry::recording::Recording;
@@ -45,15 +50,40 @@ pub struct Done {
     pub plan: rules::Plan,
     /// What came out.
     pub replayed: Replayed,
+    /// When samples were there to be seen.
+    pub arrivals: Arrivals,
+    /// Scrapes of which the live evaluations say whether they had been stored.
+    pub orders: Orders,
     /// How long it took.
     pub took: Took,
 }
 
-/// Evaluates rules against a recording.
+/// Evaluates rules against a recording. Where the run's own rules do otherwise than they did live, races between scrapes and
+/// evaluations are settled first: they are facts of the run, whatever rules are asked about.
 ///
 /// # Errors
 /// When the rules do not hold water, or a server cannot be started or asked.
 pub async fn replay(recording: &Recording, texts: &[RuleText], host: &server::Host<'_>) -> Result<Done, Problem> {
+    let first = evaluated(recording, texts, host, Orders::new()).await?;
+    if first.replayed.is_exact() {
+        return Ok(first);
+    }
+    let own = rules::own(&recording.header);
+    if texts == own.as_slice() {
+        return settle::settled(first, recording, &own, host).await;
+    }
+    let of_run = evaluated(recording, &own, host, Orders::new()).await?;
+    let orders = settle::settled(of_run, recording, &own, host).await?.orders;
+    if orders.is_empty() { Ok(first) } else { evaluated(recording, texts, host, orders).await }
+}
+
+/// One pass over a recording.
+async fn evaluated(
+    recording: &Recording,
+    texts: &[RuleText],
+    host: &server::Host<'_>,
+    orders: Orders,
+) -> Result<Done, Problem> {
     let plan = rules::plan(recording, texts)?;
     let begun = clock::instant();
     let mut servers = BTreeMap::new();
@@ -61,15 +91,17 @@ pub async fn replay(recording: &Recording, texts: &[RuleText], host: &server::Ho
         servers.insert(time, host.start(plan.lookback(time)).await?);
     }
     let up = clock::instant();
+    let grids: Vec<&Grid> = plan.groups.iter().map(|group| &group.grid).collect();
+    let arrivals = Arrivals::new(&recording.series, &grids, &orders);
     let mut outputs = BTreeMap::new();
     for (time, server) in &servers {
-        outputs.extend(lane::evaluate(&plan, *time, recording, server).await?);
+        outputs.extend(lane::evaluate(&plan, *time, recording, &arrivals, server).await?);
     }
-    let live = live::episodes(recording, &plan);
+    let live = live::lives(recording, &plan);
     let replayed = compare::compare(&plan, &outputs, &live);
     let took = Took { starting: up.duration_since(begun), replaying: clock::instant().duration_since(up) };
     for (_, server) in servers {
         server.stop().await;
     }
-    Ok(Done { plan, replayed, took })
+    Ok(Done { plan, replayed, arrivals, orders, took })
 }

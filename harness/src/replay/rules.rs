@@ -13,7 +13,7 @@ use crate::plan::scale::promql::{self, Context, Degree, Sensitive};
 use crate::plan::scale::source::{ConfigError, rules_from_text};
 use crate::plan::scale::{Rule, RuleGroup, RuleKind, Scale, flag};
 use crate::telemetry::prometheus::RawSeries;
-use crate::telemetry::recording::{Evaluated, Header, Recording};
+use crate::telemetry::recording::{Evaluated, Header, Recording, RuleFile};
 use crate::telemetry::{Error, Labels};
 
 /// Rules as they are written.
@@ -165,6 +165,15 @@ impl Plan {
         order
     }
 
+    /// The groups that an alert comes from: its own, and those that record what it reads.
+    #[must_use]
+    pub fn upstream(&self, group: usize, alert: &str) -> BTreeSet<usize> {
+        let mut order = Vec::new();
+        let alerts = self.rules.iter().enumerate().filter(|(_, rule)| rule.group == group && rule.name == alert);
+        alerts.for_each(|(index, _)| self.before(index, &mut order));
+        order.into_iter().map(|index| self.rules[index].group).chain([group]).collect()
+    }
+
     fn before(&self, index: usize, order: &mut Vec<usize>) {
         for (other, rule) in self.rules.iter().enumerate() {
             let reads = rule.kind == Kind::Record && self.rules[index].reads.contains(&rule.name);
@@ -174,6 +183,17 @@ impl Plan {
             }
         }
     }
+}
+
+/// The rules of a run as its author wrote them.
+#[must_use]
+pub fn own(header: &Header) -> Vec<RuleText> {
+    let text = |file: &RuleFile| RuleText {
+        file: file.file.clone(),
+        path: PathBuf::from(&file.path),
+        text: file.written.clone(),
+    };
+    header.rules.iter().map(text).collect()
 }
 
 /// Plans the replay.

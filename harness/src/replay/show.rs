@@ -22,6 +22,9 @@ pub struct Document<'a> {
     whole: bool,
     exact: usize,
     changes: usize,
+    /// Scrapes of which the live evaluations say whether they had been stored.
+    orders_settled: usize,
+    restarts: usize,
     alerts: Vec<Alert<'a>>,
     never_fired: Vec<&'a str>,
     scaled: Vec<Reason<'a>>,
@@ -68,6 +71,8 @@ pub fn document<'a>(header: &'a Header, done: &'a Done) -> Document<'a> {
         whole: header.extent == Extent::Whole,
         exact,
         changes,
+        orders_settled: done.orders.len(),
+        restarts: restarts(done),
         alerts: done.replayed.alerts.iter().map(|alert| alert_of(&done.plan, alert)).collect(),
         never_fired: done.replayed.quiet.iter().map(String::as_str).collect(),
         scaled: done.replayed.scaled.iter().map(reason).collect(),
@@ -75,6 +80,11 @@ pub fn document<'a>(header: &'a Header, done: &'a Done) -> Document<'a> {
         starting_seconds: starting.as_secs_f64(),
         replaying_seconds: replaying.as_secs_f64(),
     }
+}
+
+/// How often Prometheus began anew.
+fn restarts(done: &Done) -> usize {
+    done.plan.groups.iter().map(|group| group.grid.lives.len().saturating_sub(1)).max().unwrap_or(0)
 }
 
 fn alert_of<'a>(plan: &'a Plan, alert: &'a AlertResult) -> Alert<'a> {
@@ -110,9 +120,25 @@ pub fn text(header: &Header, done: &Done, zero: i64) -> String {
     for alert in &done.replayed.alerts {
         let grid = &done.plan.groups[alert.group].grid;
         let at = |number: usize| since(grid.at(number) - zero, header.scale);
-        line(&mut out, alert, &at);
+        let dies = |number: usize| grid.life(number).end < grid.count;
+        line(&mut out, alert, &at, &dies);
     }
     let _ = writeln!(out, "  reproduced exactly: {exact} of {changes} firing and resolving evaluations");
+    match done.orders.len() {
+        0 => {}
+        1 => out.push_str(
+            "  a scrape was being stored while an evaluation began: what came first is taken from what it found\n",
+        ),
+        count => {
+            let _ = writeln!(
+                out,
+                "  {count} scrapes were being stored while evaluations began: what came first is taken from what these found"
+            );
+        }
+    }
+    if restarts(done) > 0 {
+        out.push_str("  Prometheus was not alive all the time: what fired ended with it, and alerts began anew\n");
+    }
     if done.replayed.alerts.iter().any(is_doubtful) {
         out.push_str("  ? is undecided: evaluations that led there came late or may have been missed\n");
     }
@@ -144,12 +170,13 @@ fn alert_names(done: &Done) -> std::collections::BTreeSet<&str> {
     done.replayed.alerts.iter().map(AlertResult::name).collect()
 }
 
-fn line(out: &mut String, alert: &AlertResult, at: &impl Fn(usize) -> String) {
+fn line(out: &mut String, alert: &AlertResult, at: &impl Fn(usize) -> String, dies: &impl Fn(usize) -> bool) {
     let labels = alert.labels.iter().filter(|(name, _)| *name != "alertname");
     let labels = joined(labels.map(|(name, value)| format!("{name}=\"{value}\"")));
     let spans = |episodes: &[Episode]| {
         let span = |it: &Episode| match it.resolved {
             Some(resolved) => format!("fires {} resolves {}", at(it.fired), at(resolved)),
+            None if dies(it.fired) => format!("fires {} until Prometheus ended", at(it.fired)),
             None => format!("fires {} to the end", at(it.fired)),
         };
         if episodes.is_empty() { "never fires".to_owned() } else { joined(episodes.iter().map(span)) }

@@ -6,6 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::telemetry::Labels;
 
+/// What became of one alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// The times for which it fired.
+    pub fired: Vec<Episode>,
+    /// The evaluations at which it was pending or firing.
+    pub active: BTreeSet<usize>,
+}
+
 /// The two durations of an alerting rule, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
@@ -42,7 +51,7 @@ pub enum Before {
 pub struct Episode {
     /// The evaluation at which it began to fire.
     pub fired: usize,
-    /// The evaluation at which it was over; none when it still fired at the end.
+    /// The evaluation at which it was over; none when it still fired at the end, its own or that of its Prometheus.
     pub resolved: Option<usize>,
 }
 
@@ -51,23 +60,14 @@ enum State {
     Firing { missed_since: Option<i64> },
 }
 
-/// The times for which each alert fired.
+/// What became of each alert. A Prometheus that restarts has forgotten them; nothing says then that they are over.
 #[must_use]
-pub fn episodes(timing: Timing, evaluations: &[Evaluation]) -> BTreeMap<Labels, Vec<Episode>> {
+pub fn lives(timing: Timing, evaluations: &[Evaluation]) -> BTreeMap<Labels, Life> {
     let mut active: BTreeMap<&Labels, State> = BTreeMap::new();
-    let mut told: BTreeMap<Labels, Vec<Episode>> = BTreeMap::new();
-    let resolve = |told: &mut BTreeMap<Labels, Vec<Episode>>, labels: &Labels, number: usize| {
-        if let Some(last) = told.get_mut(labels).and_then(|episodes| episodes.last_mut()) {
-            last.resolved = Some(number);
-        }
-    };
+    let mut told: BTreeMap<Labels, Life> = BTreeMap::new();
     for evaluation in evaluations {
         if evaluation.before == Before::Restart {
-            for (labels, state) in std::mem::take(&mut active) {
-                if matches!(state, State::Firing { .. }) {
-                    resolve(&mut told, labels, evaluation.number);
-                }
-            }
+            active.clear();
         }
         for labels in &evaluation.found {
             let state = active.entry(labels).or_insert(State::Pending { since: evaluation.at });
@@ -75,7 +75,7 @@ pub fn episodes(timing: Timing, evaluations: &[Evaluation]) -> BTreeMap<Labels, 
                 State::Pending { since } if evaluation.at - *since >= timing.hold => {
                     *state = State::Firing { missed_since: None };
                     let episode = Episode { fired: evaluation.number, resolved: None };
-                    told.entry(labels.clone()).or_default().push(episode);
+                    told.entry(labels.clone()).or_default().fired.push(episode);
                 }
                 State::Pending { .. } => {}
                 State::Firing { missed_since } => *missed_since = None,
@@ -88,11 +88,14 @@ pub fn episodes(timing: Timing, evaluations: &[Evaluation]) -> BTreeMap<Labels, 
             let State::Firing { missed_since } = state else { return false };
             let since = *missed_since.get_or_insert(evaluation.at);
             let kept = timing.keep > 0 && evaluation.at - since < timing.keep;
-            if !kept {
-                resolve(&mut told, labels, evaluation.number);
+            if !kept && let Some(last) = told.get_mut(*labels).and_then(|life| life.fired.last_mut()) {
+                last.resolved = Some(evaluation.number);
             }
             kept
         });
+        for labels in active.keys() {
+            told.entry((*labels).clone()).or_default().active.insert(evaluation.number);
+        }
     }
     told
 }
@@ -116,8 +119,8 @@ mod tests {
             })
             .collect();
         let timing = Timing { hold: hold * 1000, keep: keep * 1000 };
-        let told = episodes(timing, &evaluations).remove(&labels).unwrap_or_default();
-        told.into_iter().map(|episode| (episode.fired, episode.resolved)).collect()
+        let told = lives(timing, &evaluations).remove(&labels).unwrap_or_default();
+        told.fired.into_iter().map(|episode| (episode.fired, episode.resolved)).collect()
     }
 
     #[test]
@@ -154,6 +157,6 @@ mod tests {
     #[test]
     fn a_restart_forgets_what_fired_and_what_was_pending_t28() {
         assert_eq!(fired(30, 0, "xxRxxx"), [(4, None)]);
-        assert_eq!(fired(30, 0, "xxxRxxx"), [(2, Some(3)), (5, None)]);
+        assert_eq!(fired(30, 0, "xxxRxxx"), [(2, None), (5, None)]);
     }
 }

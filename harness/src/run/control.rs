@@ -56,17 +56,18 @@ pub fn pointless(plan: &Plan) -> Option<&'static str> {
     (!effects).then_some("nothing in it is stated as an effect of a fault")
 }
 
-/// What an outcome means in a control.
+/// What an outcome means in a control. Outside the faults' windows what was seen and is not as stated is the drill's, whether
+/// it is another value or none at all: recovery may ask for what only the fault has made.
 #[must_use]
 pub fn read(step: &Step, outcome: Outcome) -> Outcome {
-    match role(step) {
-        Role::Effect => effect(outcome),
-        Role::Guard if outcome.is_passed() => outcome,
-        Role::Guard => left_to_the_drill(&outcome),
-        Role::Elsewhere => match outcome {
-            Outcome::Failed(..) => left_to_the_drill(&outcome),
-            other => other,
-        },
+    match (role(step), outcome) {
+        (Role::Effect, outcome) => effect(outcome),
+        (_, outcome @ Outcome::Passed(_)) => outcome,
+        (Role::Elsewhere, Outcome::Inconclusive(reason, evidence)) if !found_nothing(reason) => {
+            Outcome::Inconclusive(reason, evidence)
+        }
+        (Role::Elsewhere, outcome @ Outcome::Skipped(..)) => outcome,
+        (Role::Guard | Role::Elsewhere, outcome) => left_to_the_drill(&outcome),
     }
 }
 
@@ -80,28 +81,17 @@ fn effect(outcome: Outcome) -> Outcome {
             Outcome::Failed(Reason::ProvesNothing, retold(evidence, "holds without the fault".to_owned()))
         }
         Outcome::Failed(reason, evidence) => Outcome::Passed(retold(evidence, format!("without the fault {reason}"))),
-        Outcome::Inconclusive(reason, evidence) if !is_blind(reason) => {
+        Outcome::Inconclusive(reason, evidence) if found_nothing(reason) => {
             Outcome::Passed(retold(evidence, format!("without the fault {reason}")))
         }
         other => other,
     }
 }
 
-/// Reasons that say that nobody looked: a control that saw nothing shows nothing.
-const fn is_blind(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::NoCoverage
-            | Reason::Unreachable
-            | Reason::Auth
-            | Reason::Query
-            | Reason::Partial
-            | Reason::ClockSkew
-            | Reason::PromRestart
-            | Reason::AlertmanagerRestart
-            | Reason::LoadNotAchieved
-            | Reason::GeneratorSaturated
-    )
+/// Whether somebody looked and there was nothing to be seen. Every other doubt is one about the looking: a control that saw
+/// nothing shows nothing.
+const fn found_nothing(reason: Reason) -> bool {
+    matches!(reason, Reason::NoData | Reason::NotANumber)
 }
 
 fn left_to_the_drill(outcome: &Outcome) -> Outcome {
@@ -205,7 +195,16 @@ mod tests {
 
     #[test]
     fn a_control_that_saw_nothing_shows_nothing() {
-        for reason in [Reason::NoCoverage, Reason::Unreachable, Reason::PromRestart, Reason::LoadNotAchieved] {
+        let doubts = [
+            Reason::NoCoverage,
+            Reason::Unreachable,
+            Reason::PromRestart,
+            Reason::LoadNotAchieved,
+            Reason::RuleError,
+            Reason::Timing,
+            Reason::Bug,
+        ];
+        for reason in doubts {
             let outcome = read_effect(Outcome::Inconclusive(reason, Evidence::new("x")));
             assert!(matches!(outcome, Outcome::Inconclusive(same, _) if same == reason));
         }
@@ -221,5 +220,14 @@ mod tests {
             assert!(matches!(failed, Outcome::Skipped(..)));
             assert!(read(&step, Outcome::Passed(Evidence::new("x"))).is_passed());
         }
+    }
+
+    #[test]
+    fn what_recovery_asks_for_and_only_the_fault_makes_is_left_to_the_drill() {
+        let recovery = step(During::Recovery, Mode::Eventually, alert(WantedState::Firing));
+        let nothing = read(&recovery, Outcome::Inconclusive(Reason::NoData, Evidence::new("x")));
+        assert_eq!(nothing.reason(), Some(Reason::LeftToDrill));
+        let blind = read(&recovery, Outcome::Inconclusive(Reason::Unreachable, Evidence::new("x")));
+        assert!(matches!(blind, Outcome::Inconclusive(Reason::Unreachable, _)));
     }
 }

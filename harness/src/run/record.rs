@@ -280,7 +280,12 @@ impl Record {
         let mut restarts = self.restarts.clone();
         for key in self.alerts.rules().map(|(key, _)| key).filter(|key| key.index == 0) {
             let coverage = self.coverage(&[key]);
-            restarts.extend(coverage.restarts.iter().copied());
+            // a poll that found the rules not evaluated yet, and the process's own new start time, are one restart
+            let polled = coverage.restarts.iter().filter(|polled| {
+                let before = coverage.at.iter().rfind(|at| at < polled).copied().unwrap_or(Stamp(0));
+                !self.restarts.iter().any(|exact| *exact > before && *exact <= **polled)
+            });
+            restarts.extend(polled.copied());
             let (Some(first), Some(last)) = (coverage.at.first(), coverage.at.last()) else { continue };
             let micros = i64::try_from(coverage.interval.as_micros()).unwrap_or(i64::MAX).max(1);
             let seen = self.alerts.evaluations(key, EVER.0, EVER.1);

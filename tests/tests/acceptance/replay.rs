@@ -101,3 +101,50 @@ that.metric = { query = 'up{job=\"inventory\"}', value = \">= 0\" }
     assert_eq!(vacuous.ended.code, Some(1), "{}", vacuous.account());
     assert!(vacuous.outcome("metric-1").evidence().summary.starts_with("holds without the fault"));
 }
+
+/// A recording of a drill, kept because its replay once was not exact.
+fn kept(name: &str) -> String {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/replay").join(name);
+    folder.display().to_string()
+}
+
+#[tokio::test]
+async fn a_scrape_that_was_stored_while_an_evaluation_began_is_settled_by_what_was_found_live() {
+    let stand = Stand::new("burst");
+    let (ended, document) = replayed(&stand, &kept("race"), &[]).await;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!((&document["exact"], &document["changes"]), (&3.into(), &3.into()), "{document:#}");
+    assert_eq!(document["orders-settled"], 1, "one scrape, not as many as it takes: {document:#}");
+    let exported = ["--export-test", "race.test.yml"];
+    let (ended, _) = replayed(&stand, &kept("race"), &exported).await;
+    assert_eq!(ended.code, Some(0), "promtool accepts the order, too: {ended:#?}");
+}
+
+#[tokio::test]
+async fn no_race_explains_another_for_or_another_threshold() {
+    let stand = Stand::new("burst");
+    let kept = kept("race");
+    let packed = std::path::Path::new(&kept).join("series/race.jsonl.gz");
+    let recording = harness::telemetry::recording::Recording::read(&packed).expect("the recording can be read");
+    let written = &recording.header.rules[0].written;
+    for (name, from, to) in [("for.yml", "for: 2m", "for: 3m"), ("threshold.yml", "14.4 * 0.001", "144 * 0.001")] {
+        assert!(written.contains(from));
+        std::fs::write(stand.root().join(name), written.replace(from, to)).expect("the stand can be written");
+        let (ended, document) = replayed(&stand, &kept, &["--rules", name]).await;
+        assert_eq!(ended.code, Some(1), "{name}: {ended:#?}");
+        assert_eq!(alert(&document, "InventoryErrorBudgetBurnsFast")["exact"], false, "{document:#}");
+    }
+}
+
+#[tokio::test]
+async fn while_prometheus_is_dead_nothing_is_evaluated_and_afterwards_alerts_begin_anew() {
+    let stand = Stand::new("burst");
+    let (ended, document) = replayed(&stand, &kept("death"), &[]).await;
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!((&document["exact"], &document["changes"]), (&6.into(), &6.into()), "{document:#}");
+    assert_eq!((&document["restarts"], &document["orders-settled"]), (&1.into(), &0.into()), "{document:#}");
+    let watchdog = alert(&document, "Watchdog");
+    assert_eq!(watchdog["replayed"].as_array().map(Vec::len), Some(2), "once in each life: {watchdog:#}");
+    let absent = alert(&document, "InventoryTargetAbsent");
+    assert_eq!(absent["replayed"].as_array().map(Vec::len), Some(1), "not while nobody looked: {absent:#}");
+}

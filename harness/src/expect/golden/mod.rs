@@ -2,6 +2,7 @@
 //! with the evaluation before it and the evaluation after it.
 
 mod alert;
+mod inhibition;
 mod load;
 mod log;
 mod metric;
