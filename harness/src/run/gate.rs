@@ -98,6 +98,10 @@ impl Gate {
             .map(|rule| rule.name.as_str())
             .collect();
         let missing: Vec<&str> = self.alerts.iter().map(String::as_str).filter(|name| !loaded.contains(name)).collect();
+        if groups.iter().all(|group| group.rules.is_empty()) {
+            let message = "Prometheus has loaded no rules, and without one nothing proves that it evaluates any; add `rule_files` to its configuration";
+            return Err(Broken::new(Reason::RuleNotLoaded, message));
+        }
         if missing.is_empty() {
             return Ok(());
         }
