@@ -1,7 +1,10 @@
-# Starts PostgreSQL in a container, as any user, on a read-only root: the official image's and the one made from Debian's
-# packages alike. Creates the cluster, the user and the database first, when the data folder is empty.
+# Creates PostgreSQL's cluster, user and database, when the data folder is empty; then starts it, as any user, on a read-only
+# root: in the official image and in the one made from Debian's packages alike. With `init` it only creates, for a server that
+# is started as a process.
 set -eu
+umask 077
 PATH="$PATH:/usr/lib/postgresql/17/bin"
+password=${TMPDIR:-/tmp}/password
 
 # initdb wants to know its user's name, and an image cannot know every number it may be run as
 if ! whoami >/dev/null 2>&1; then
@@ -12,11 +15,14 @@ if ! whoami >/dev/null 2>&1; then
 fi
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    printf '%s' "$POSTGRES_PASSWORD" > /tmp/password
-    initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256 \
+    printf '%s' "$POSTGRES_PASSWORD" > "$password"
+    initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile="$password" --auth=scram-sha-256 \
         --locale=C --encoding=UTF8 --no-sync
-    rm /tmp/password
+    rm "$password"
     echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
+    # what the server shares between its processes lies in the data folder, and goes with it
+    printf '%s\n' "jit = off" "dynamic_shared_memory_type = mmap" >> "$PGDATA/postgresql.conf"
     echo "CREATE DATABASE $POSTGRES_DB;" | postgres --single -D "$PGDATA" postgres
 fi
-exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp -c jit=off
+[ "${1:-}" != init ] || exit 0
+exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp

@@ -17,6 +17,7 @@ pub struct Audit {
     run: String,
     provider: Provider,
     ports: Vec<u16>,
+    segments: Vec<String>,
     engine: Belongings,
 }
 
@@ -32,7 +33,12 @@ impl Audit {
         let engine = if provider == Provider::Docker { engine::of_run(run) } else { Belongings::default() };
         let mut ports: Vec<u16> = addresses.flatten().filter_map(port).collect();
         ports.dedup();
-        Self { run: run.to_owned(), provider, ports, engine }
+        let leader = |event: &Event| match &event.what {
+            EventKind::ComponentChanged { detail, .. } => detail.strip_prefix("process ")?.parse().ok(),
+            _ => None,
+        };
+        let segments = segments_of(&events.iter().filter_map(leader).collect::<Vec<u32>>());
+        Self { run: run.to_owned(), provider, ports, segments, engine }
     }
 
     /// Containers, networks and subnets that the run had.
@@ -51,6 +57,8 @@ impl Audit {
         leaks.extend(commanded(&[&root]).iter().map(|pid| format!("process {pid}, which works in {root}")));
         leaks.extend(listening(&self.ports).iter().map(|port| format!("port {port} is listened on")));
         leaks.extend(mentions("/proc/mounts", &root).into_iter().map(|line| format!("mount {line}")));
+        let there: Vec<String> = shared_memory().into_iter().map(|(id, _)| id).collect();
+        leaks.extend(self.segments.iter().filter(|id| there.contains(id)).map(|id| format!("shared memory {id}")));
         if self.provider == Provider::Docker {
             leaks.extend(self.leaks_in_engine());
         }
@@ -93,6 +101,20 @@ pub fn listening(ports: &[u16]) -> Vec<u16> {
     };
     let taken: Vec<u16> = tables.iter().flat_map(|table| table.lines()).filter_map(listener).collect();
     ports.iter().copied().filter(|port| taken.contains(port)).collect()
+}
+
+/// Segments of System V shared memory, each with its maker's pid.
+fn shared_memory() -> Vec<(String, u32)> {
+    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let segment = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        Some(((*fields.get(1)?).to_owned(), fields.get(4)?.parse().ok()?))
+    };
+    table.lines().filter_map(segment).collect()
+}
+
+fn segments_of(makers: &[u32]) -> Vec<String> {
+    shared_memory().into_iter().filter(|(_, maker)| makers.contains(maker)).map(|(id, _)| id).collect()
 }
 
 fn mentions(file: &str, text: &str) -> Vec<String> {

@@ -197,6 +197,8 @@ pub struct Record {
     pub folders: Vec<PathBuf>,
     /// Groups that did not end.
     pub groups: Vec<Identity>,
+    /// Leaders of all groups, also of those that ended.
+    pub leaders: Vec<Identity>,
     /// Containers.
     pub containers: Vec<String>,
     /// Networks.
@@ -236,7 +238,10 @@ impl Record {
             Entry::Owner(owner) => self.owner = Some(owner),
             Entry::Folder(path) => self.folders.push(path),
             Entry::Starting(_) => {}
-            Entry::Group(leader) => self.groups.push(leader),
+            Entry::Group(leader) => {
+                self.groups.push(leader);
+                self.leaders.push(leader);
+            }
             Entry::Ended(leader) => self.groups.retain(|group| *group != leader),
             Entry::Container(name) => self.containers.push(name),
             Entry::Network(name) => self.networks.push(name),

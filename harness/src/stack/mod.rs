@@ -29,6 +29,7 @@ pub mod ready;
 pub mod reaper;
 pub mod select;
 pub mod session;
+mod shared_memory;
 pub mod spec;
 pub mod sweep;
 

@@ -3,6 +3,7 @@
 //!
 //! Fed by `/proc`; read by the local provider, the journal, the reaper and the sweep.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +35,8 @@ pub struct Stat {
     pub identity: Identity,
     /// `R`, `S`, `T`, `Z` …
     pub state: char,
+    /// Who started it, or who took it over when that process ended.
+    pub parent: u32,
     /// Its process group.
     pub group: u32,
     /// Clock ticks in user mode and in the kernel.
@@ -63,6 +66,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat {
         identity: Identity { pid, start: number(19)? },
         state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         cpu_ticks: number(11)? + number(12)?,
     })
@@ -109,14 +113,37 @@ pub fn carries(pid: u32, name: &str, value: &str) -> bool {
 }
 
 /// The running processes that belong to the given groups (while their leader is the one that was recorded) or that carry
-/// the mark. Never this process itself.
+/// the mark, and whatever they started. Never this process itself.
 #[must_use]
 pub fn members(groups: &[Identity], mark: (&str, &str)) -> Vec<Stat> {
     let processes = all();
     let led = |group: u32| groups.iter().any(|g| g.pid == group && processes.iter().any(|p| p.identity == *g));
     let own = std::process::id();
     let belongs = |p: &&Stat| led(p.group) || carries(p.identity.pid, mark.0, mark.1);
-    processes.iter().filter(|p| p.runs() && p.identity.pid != own).filter(belongs).copied().collect()
+    let first: Vec<Stat> = processes.iter().filter(|p| p.identity.pid != own).filter(belongs).copied().collect();
+    let family = with_descendants(&processes, first);
+    family.into_iter().filter(|p| p.runs() && p.identity.pid != own).collect()
+}
+
+/// Processes with all that they started, directly or not: PostgreSQL's servers are in sessions of their own and write over
+/// their environment, so that neither a group nor a mark shows whose they are.
+fn with_descendants(processes: &[Stat], mut family: Vec<Stat>) -> Vec<Stat> {
+    let mut known: BTreeSet<Identity> = family.iter().map(|p| p.identity).collect();
+    let mut at = 0;
+    while let Some(parent) = family.get(at).map(|p| p.identity) {
+        // nobody is older than who started him: a younger parent has a pid that was given away
+        let children = processes.iter().filter(|p| p.parent == parent.pid && p.identity.start >= parent.start);
+        family.extend(children.filter(|p| known.insert(p.identity)));
+        at += 1;
+    }
+    family
+}
+
+/// What a process started, directly or not, without its own group.
+fn beyond_group(leader: Identity) -> Vec<Stat> {
+    let processes = all();
+    let first = processes.iter().filter(|p| p.identity == leader).copied().collect();
+    with_descendants(&processes, first).into_iter().filter(|p| p.runs() && p.group != leader.pid).collect()
 }
 
 /// Clock ticks a second, the same for every Linux that reports to programs.
@@ -127,7 +154,7 @@ const TICKS: f64 = 100.0;
 pub struct Usage {
     /// Processor time, to 10 ms, of the processes that are there now, since each began.
     pub cpu: Duration,
-    /// Resident bytes.
+    /// Resident bytes; what its processes share is counted once, as much of it as one of them has.
     pub memory: u64,
     /// How many processes.
     pub processes: u32,
@@ -143,17 +170,26 @@ pub fn started(identity: Identity) -> Option<f64> {
     Some(booted + ticks / TICKS)
 }
 
-/// What groups of processes use, by their leaders, from a look at all processes. Zero for those that are gone.
+/// What groups of processes, and what they started, use, by their leaders, from a look at all processes. Zero for those that
+/// are gone.
 #[must_use]
 pub fn usage(processes: &[Stat], leaders: &[Identity]) -> Vec<Usage> {
     let of = |leader: &Identity| {
         let there = processes.iter().any(|process| process.identity == *leader);
-        let members = processes.iter().filter(|process| there && process.runs() && process.group == leader.pid);
-        members.fold(Usage::default(), |sum, process| Usage {
-            cpu: sum.cpu + Duration::from_millis(process.cpu_ticks * 10),
-            memory: sum.memory + resident(process.identity.pid),
-            processes: sum.processes + 1,
-        })
+        let group = processes.iter().filter(|process| there && process.group == leader.pid).copied().collect();
+        let members = with_descendants(processes, group).into_iter().filter(Stat::runs);
+        let mut shared = 0;
+        let mut usage = members.fold(Usage::default(), |sum, process| {
+            let memory = Resident::of(process.identity.pid);
+            shared = shared.max(memory.shared);
+            Usage {
+                cpu: sum.cpu + Duration::from_millis(process.cpu_ticks * 10),
+                memory: sum.memory + memory.own,
+                processes: sum.processes + 1,
+            }
+        });
+        usage.memory += shared;
+        usage
     };
     leaders.iter().map(of).collect()
 }
@@ -181,11 +217,23 @@ impl Census {
 }
 
 /// Resident bytes of one process.
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+struct Resident {
+    /// What is its own.
+    own: u64,
+    /// Files and shared memory, which others of its component may have in memory as well: a hundred of PostgreSQL's servers
+    /// share one cache.
+    shared: u64,
+}
+
+impl Resident {
+    fn of(pid: u32) -> Self {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let bytes = |name: &str| {
+            let kib = status.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok());
+            kib.unwrap_or(0_u64) * 1024
+        };
+        Self { own: bytes("RssAnon:"), shared: bytes("RssFile:") + bytes("RssShmem:") }
+    }
 }
 
 /// Sends a signal to this very process; nothing happens when it is gone or its pid belongs to somebody else now.
@@ -218,28 +266,74 @@ pub fn signal_group(leader: Identity, signal: Signal) -> io::Result<()> {
     }
 }
 
-/// Ends every member: continues and asks it to stop, then, after `grace`, kills. Blocks for at most `grace` and 5 s more.
-/// Returns those that are still there.
+/// Stops a leader's group and what it started, or lets them go on.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn halt(leader: Identity, halt: Signal) -> io::Result<()> {
+    // the leader stands still before the others are listed, so that it starts no more; and goes on after them
+    if halt == Signal::STOP {
+        signal_group(leader, halt)?;
+    }
+    beyond_group(leader).iter().try_for_each(|process| signal(process.identity, halt))?;
+    if halt == Signal::STOP { Ok(()) } else { signal_group(leader, halt) }
+}
+
+/// Processes that belong together, known also when those that started them are gone.
+#[derive(Clone, Debug)]
+pub struct Family {
+    groups: Vec<Identity>,
+    mark: (String, String),
+    known: BTreeSet<Identity>,
+}
+
+impl Family {
+    /// The members as they are now; see [`members`].
+    #[must_use]
+    pub fn of(groups: &[Identity], (name, value): (&str, &str)) -> Self {
+        let mark = (name.to_owned(), value.to_owned());
+        let mut family = Self { groups: groups.to_vec(), mark, known: BTreeSet::new() };
+        family.living();
+        family
+    }
+
+    /// Those that run: the members of now, and those of before.
+    fn living(&mut self) -> Vec<Stat> {
+        let now = members(&self.groups, (&self.mark.0, &self.mark.1));
+        self.known.extend(now.iter().map(|member| member.identity));
+        let there = |identity: &Identity| stat(identity.pid).filter(|stat| stat.identity == *identity && stat.runs());
+        self.known.iter().filter_map(there).collect()
+    }
+
+    /// Ends every member: continues and asks it to stop, then, after `grace`, kills. Blocks for at most `grace` and 5 s
+    /// more. Returns those that are still there.
+    #[must_use]
+    pub fn end(&mut self, grace: Duration) -> Vec<Stat> {
+        let asked = self.living();
+        for member in &asked {
+            // a refusal shows as a survivor below
+            let _ = signal(member.identity, Signal::TERM);
+            let _ = signal(member.identity, Signal::CONT);
+        }
+        if !asked.is_empty() && !grace.is_zero() {
+            poll(grace, || self.living().is_empty());
+        }
+        let mut left = Vec::new();
+        poll(Duration::from_secs(5), || {
+            left = self.living();
+            for member in &left {
+                let _ = signal(member.identity, Signal::KILL);
+            }
+            left.is_empty()
+        });
+        left
+    }
+}
+
+/// Ends every member; see [`Family::end`].
 #[must_use]
 pub fn end(groups: &[Identity], mark: (&str, &str), grace: Duration) -> Vec<Stat> {
-    let asked = members(groups, mark);
-    for member in &asked {
-        // a refusal shows as a survivor below
-        let _ = signal(member.identity, Signal::TERM);
-        let _ = signal(member.identity, Signal::CONT);
-    }
-    if !asked.is_empty() && !grace.is_zero() {
-        poll(grace, || members(groups, mark).is_empty());
-    }
-    let mut left = Vec::new();
-    poll(Duration::from_secs(5), || {
-        left = members(groups, mark);
-        for member in &left {
-            let _ = signal(member.identity, Signal::KILL);
-        }
-        left.is_empty()
-    });
-    left
+    Family::of(groups, mark).end(grace)
 }
 
 /// Asks every 20 ms until `done` or the time is over; at least once.
@@ -273,7 +367,7 @@ mod tests {
         let text = "7 (a) b) S 1 5 5 0 -1 4194304 0 0 0 0 3 4 0 0 20 0 1 0 12345 100 42 18446744073709551615";
         let stat = parse_stat(text).unwrap();
         assert_eq!(stat.identity, Identity { pid: 7, start: 12345 });
-        assert_eq!((stat.group, stat.cpu_ticks), (5, 7));
+        assert_eq!((stat.parent, stat.group, stat.cpu_ticks), (1, 5, 7));
     }
 
     #[test]
@@ -329,6 +423,57 @@ mod tests {
         assert_eq!((used[0].processes, used[1]), (2, Usage::default()));
         assert!(used[0].memory > 100_000);
         assert!(end(&[identity], (RUN_MARK, &mark), Duration::from_secs(2)).is_empty());
+        child.wait().unwrap();
+    }
+
+    /// A shell whose child has a session of its own and nothing of its environment, as PostgreSQL's servers have.
+    fn with_a_stranger(mark: &str) -> (Child, Identity, Identity) {
+        let (child, leader) = shell("setsid env -i sleep 600 & wait", mark);
+        let mut stranger = None;
+        poll(Duration::from_secs(5), || {
+            let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            stranger = beyond_group(leader).iter().map(|p| p.identity).find(|it| name(it.pid) == "sleep\n");
+            stranger.is_some()
+        });
+        (child, leader, stranger.unwrap())
+    }
+
+    #[test]
+    fn who_left_the_group_and_lost_the_mark_ends_with_those_that_started_it() {
+        let mark = unique("stranger");
+        let (mut child, leader, stranger) = with_a_stranger(&mark);
+        assert!(!carries(stranger.pid, RUN_MARK, &mark));
+        assert_ne!(stat(stranger.pid).unwrap().group, leader.pid);
+        assert_eq!(usage(&all(), &[leader])[0].processes, 2);
+        assert!(end(&[leader], (RUN_MARK, &mark), Duration::ZERO).is_empty());
+        assert!(!alive(stranger));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn who_was_known_ends_also_after_those_that_started_it_are_gone() {
+        let mark = unique("orphaned-stranger");
+        let (mut child, leader, stranger) = with_a_stranger(&mark);
+        let mut family = Family::of(&[leader], (RUN_MARK, &mark));
+        signal_group(leader, Signal::KILL).unwrap();
+        child.wait().unwrap();
+        assert!(alive(stranger) && members(&[leader], (RUN_MARK, &mark)).is_empty());
+        assert!(family.end(Duration::ZERO).is_empty());
+        assert!(!alive(stranger));
+    }
+
+    #[test]
+    fn a_halt_reaches_who_left_the_group() {
+        let mark = unique("halted-stranger");
+        let (mut child, leader, stranger) = with_a_stranger(&mark);
+        let state = |identity: Identity| stat(identity.pid).map(|stat| stat.state);
+        halt(leader, Signal::STOP).unwrap();
+        poll(Duration::from_secs(5), || state(stranger) == Some('T') && state(leader) == Some('T'));
+        assert_eq!((state(stranger), state(leader)), (Some('T'), Some('T')));
+        halt(leader, Signal::CONT).unwrap();
+        poll(Duration::from_secs(5), || state(stranger) == Some('S') && state(leader) == Some('S'));
+        assert_eq!((state(stranger), state(leader)), (Some('S'), Some('S')));
+        assert!(end(&[leader], (RUN_MARK, &mark), Duration::ZERO).is_empty());
         child.wait().unwrap();
     }
 

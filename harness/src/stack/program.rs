@@ -17,7 +17,7 @@ pub async fn prometheus(session: &Session, places: &Places) -> Result<PathBuf, S
     if let Some(found) = on_path("prometheus") {
         return Ok(found);
     }
-    let package = DebianPackage { package: "prometheus".to_owned(), binary: None, with: Vec::new() };
+    let package = DebianPackage { package: "prometheus".to_owned(), binary: None, with: Vec::new(), depends: false };
     let (sender, _nobody) = tokio::sync::mpsc::unbounded_channel();
     let debian = Debian::new(places, session, Notices::new(sender));
     match debian.locate(&package, Fetch::Allowed).await {

@@ -104,6 +104,20 @@ fn with_needs(spec: &Spec, selection: &Selection, mut open: Vec<String>) -> BTre
     chosen
 }
 
+/// Droppable components that are not required and that every component that needs one has a variant to go without: what a
+/// provider leaves out where it would have to be fetched.
+#[must_use]
+pub fn spared(spec: &Spec, required: &BTreeSet<String>) -> BTreeSet<String> {
+    let droppable = droppable(spec);
+    let spared: BTreeMap<String, String> =
+        droppable.difference(required).map(|name| (name.clone(), String::new())).collect();
+    let needs_one = |component: &&Component| component.needs.iter().any(|need| spared.contains_key(need.get_ref()));
+    let runs = |(name, component): &(&String, &Component)| !component.optional || required.contains(*name);
+    let mut needing = spec.components.iter().filter(runs).map(|(_, component)| component).filter(needs_one);
+    let without = needing.all(|component| variant(component, &spared, required).is_some());
+    if without { spared.into_keys().collect() } else { BTreeSet::new() }
+}
+
 /// Components that some variant of another component can do without.
 #[must_use]
 pub fn droppable(spec: &Spec) -> BTreeSet<String> {
@@ -252,6 +266,15 @@ optional = true
     fn a_variant_that_drops_what_is_required_is_not_used() {
         let refused = select(&spec(), &missing(&["cache"]), &required(&["db"]), Extent::Needed).unwrap_err();
         assert_eq!(refused.component, "cache");
+    }
+
+    #[test]
+    fn what_nobody_requires_is_spared_where_there_is_a_variant_without_it() {
+        let spec = spec();
+        assert_eq!(spared(&spec, &required(&[])), required(&["cache", "db"]));
+        assert_eq!(spared(&spec, &required(&["node-exporter"])), required(&["cache", "db"]));
+        assert_eq!(spared(&spec, &required(&["db"])), required(&[]), "no variant has a database and no cache");
+        assert_eq!(spared(&spec, &required(&["cache", "db"])), required(&[]));
     }
 
     #[test]

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::docker;
-use super::journal::{Entry, Journal, JournalError};
+use super::journal::{Entry, Journal, JournalError, Record};
 use super::place::{Places, private_folder};
 use super::process::{self, Census, RUN_MARK};
 use super::reaper::{Program, Reaper, ReaperError};
+use super::shared_memory;
 
 /// Something that could not be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +113,8 @@ impl Session {
                 message: format!("does not end (state {})", stat.state),
             })
             .collect();
+        let leaders = Record::read(self.journal.path()).map(|record| record.leaders).unwrap_or_default();
+        left.extend(shared_memory::remove_of(&leaders.into_iter().collect()).1);
         if self.engine_used.load(Ordering::SeqCst) {
             left.extend(docker::clean_blocking(&self.run).1);
         }

@@ -11,6 +11,7 @@ use super::journal::{Claim, Liveness, Record};
 use super::place::Places;
 use super::process::{self, RUN_MARK};
 use super::session::{Leftover, remove_folder};
+use super::shared_memory;
 
 /// How long processes may take to end when asked.
 const GRACE: Duration = Duration::from_secs(3);
@@ -108,7 +109,10 @@ fn processes(record: &Record, run: &str, boot: &str) -> Swept {
     let survivors = process::end(groups, mark, GRACE);
     let survived = |identity| survivors.iter().any(|survivor| survivor.identity == identity);
     let gone = found.iter().map(|stat| stat.identity).filter(|identity| !survived(*identity));
-    Swept {
+    let leaders = if boot == process::boot_id() { record.leaders.as_slice() } else { &[] };
+    let makers = gone.clone().chain(leaders.iter().copied()).collect();
+    let (segments, stayed) = shared_memory::remove_of(&makers);
+    let mut swept = Swept {
         removed: gone.map(|identity| format!("process {}", identity.pid)).collect(),
         left: survivors
             .iter()
@@ -118,7 +122,10 @@ fn processes(record: &Record, run: &str, boot: &str) -> Swept {
             })
             .collect(),
         alive: Vec::new(),
-    }
+    };
+    swept.removed.extend(segments);
+    swept.left.extend(stayed);
+    swept
 }
 
 /// A journal is only a file: nothing but a run's own folder is ever removed on its word.

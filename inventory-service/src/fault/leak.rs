@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::settings::{LeakConnections, LeakMemory, LogFlood};
+use super::settings::{CrowdServer, LeakConnections, LeakMemory, LogFlood};
 use super::{Bites, Kind};
 use crate::store::Store;
 use crate::telemetry::logs::{Level, Logs};
@@ -56,6 +56,20 @@ pub(super) async fn connections(
         }
     };
     stop.run_until_cancelled(leaking).await;
+}
+
+/// Opens connections beside the pool, side by side; that all of them are there is the bite.
+pub(super) async fn crowd(settings: CrowdServer, store: Arc<Store>, bites: Arc<Bites>, stop: CancellationToken) {
+    let crowding = async {
+        let opening = (0..settings.connections.0).map(|_| store.leak_beside_pool());
+        let opened = futures_util::future::join_all(opening).await;
+        if opened.iter().all(Option::is_some) {
+            bites.add(Kind::CrowdServer);
+        }
+        std::future::pending::<()>().await;
+        drop(opened);
+    };
+    stop.run_until_cancelled(crowding).await;
 }
 
 /// Logs lines; every line is a bite.

@@ -28,6 +28,8 @@ pub enum Kind {
     LeakMemory,
     /// Database connections are not given back.
     LeakConnections,
+    /// Connections are opened beside the pool.
+    CrowdServer,
     /// `/metrics` answers 503.
     StopMetrics,
     /// `/metrics` waits.
@@ -38,11 +40,12 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Errors,
         Self::Slow,
         Self::LeakMemory,
         Self::LeakConnections,
+        Self::CrowdServer,
         Self::StopMetrics,
         Self::SlowMetrics,
         Self::LogFlood,
@@ -56,6 +59,7 @@ impl Kind {
             Self::Slow => "slow",
             Self::LeakMemory => "leak-memory",
             Self::LeakConnections => "leak-connections",
+            Self::CrowdServer => "crowd-server",
             Self::StopMetrics => "stop-metrics",
             Self::SlowMetrics => "slow-metrics",
             Self::LogFlood => "log-flood",
@@ -88,6 +92,7 @@ struct Active {
     switches: Switches,
     leak_memory: Option<CancellationToken>,
     leak_connections: Option<CancellationToken>,
+    crowd_server: Option<CancellationToken>,
     log_flood: Option<CancellationToken>,
 }
 
@@ -116,12 +121,20 @@ impl Faults {
         check_route(switches.errors.as_ref().and_then(|errors| errors.route.as_deref()))?;
         check_route(switches.slow.as_ref().and_then(|slow| slow.route.as_deref()))?;
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-        let Switches { errors, slow, leak_memory, leak_connections, stop_metrics, slow_metrics, log_flood } = switches;
+        let Switches { errors, slow, stop_metrics, slow_metrics, .. } = switches.clone();
         let old = &mut active.switches;
         replace(&mut old.errors, errors);
         replace(&mut old.slow, slow);
         replace(&mut old.stop_metrics, stop_metrics);
         replace(&mut old.slow_metrics, slow_metrics);
+        self.start(&mut active, switches);
+        self.changed(&active);
+        Ok(())
+    }
+
+    /// Starts anew what works in the background.
+    fn start(&self, active: &mut Active, switches: Switches) {
+        let Switches { leak_memory, leak_connections, crowd_server, log_flood, .. } = switches;
         if let Some(settings) = leak_memory {
             let bites = Arc::clone(&self.bites);
             restart(&mut active.leak_memory, |stop| leak::memory(settings.clone(), bites, stop));
@@ -132,13 +145,16 @@ impl Faults {
             restart(&mut active.leak_connections, |stop| leak::connections(settings.clone(), store, bites, stop));
             active.switches.leak_connections = Some(settings);
         }
+        if let Some(settings) = crowd_server {
+            let (bites, store) = (Arc::clone(&self.bites), Arc::clone(&self.store));
+            restart(&mut active.crowd_server, |stop| leak::crowd(settings.clone(), store, bites, stop));
+            active.switches.crowd_server = Some(settings);
+        }
         if let Some(settings) = log_flood {
             let (bites, logs) = (Arc::clone(&self.bites), self.logs.clone());
             restart(&mut active.log_flood, |stop| leak::log(settings.clone(), logs, bites, stop));
             active.switches.log_flood = Some(settings);
         }
-        self.changed(&active);
-        Ok(())
     }
 
     /// Turns one switch off, or all of them.
@@ -160,6 +176,10 @@ impl Faults {
                 Kind::LeakConnections => {
                     active.switches.leak_connections = None;
                     stop(&mut active.leak_connections);
+                }
+                Kind::CrowdServer => {
+                    active.switches.crowd_server = None;
+                    stop(&mut active.crowd_server);
                 }
                 Kind::LogFlood => {
                     active.switches.log_flood = None;

@@ -186,6 +186,29 @@ pub struct LeakConnections {
     pub rate: PerSecond,
 }
 
+/// Connections to the database server are opened beside the pool and kept, as code does that forgets the pool.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrowdServer {
+    /// How many, at once; at most a thousand.
+    pub connections: Crowd,
+}
+
+/// 1 to 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Value")]
+pub struct Crowd(pub u64);
+
+impl TryFrom<Value> for Crowd {
+    type Error = String;
+    fn try_from(value: Value) -> Result<Self, String> {
+        let crowd = number(&value).filter(|crowd| (1..=1000).contains(crowd));
+        crowd
+            .map(Self)
+            .ok_or_else(|| format!("{value} is no number of connections: expected a whole number, 1 to 1000"))
+    }
+}
+
 /// `/metrics` answers 503.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -223,6 +246,9 @@ pub struct Switches {
     /// See [`LeakConnections`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak_connections: Option<LeakConnections>,
+    /// See [`CrowdServer`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd_server: Option<CrowdServer>,
     /// See [`StopMetrics`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_metrics: Option<StopMetrics>,

@@ -276,6 +276,15 @@ impl Store {
         on_engine!(self, engine => engine.leak().await)
     }
 
+    /// Opens a connection to the server beside the pool and keeps it; `None` when there is no server or it refuses. For the
+    /// fault switches.
+    pub async fn leak_beside_pool(&self) -> Option<LeakedConnection> {
+        match &self.engine {
+            Engine::Postgres(postgres) => postgres.leak_beside_pool().await,
+            Engine::Sqlite(_) => None,
+        }
+    }
+
     /// Closes all connections, waiting for those in use.
     pub async fn close(&self) {
         on_engine!(self, engine => engine.close().await);

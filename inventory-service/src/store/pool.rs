@@ -74,6 +74,12 @@ impl Pool {
         Ok(Lease { connection: Some(connection), shared: Arc::clone(shared), _permit: permit })
     }
 
+    /// A connection to the same server that is none of the pool's.
+    pub(super) async fn open(&self) -> Result<PgConnection, sqlx::Error> {
+        let opened = tokio::time::timeout(CONNECT_DEADLINE, self.0.options.connect()).await;
+        opened.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
     /// Idle and lent connections, and how many there may be.
     pub(super) fn connections(&self) -> Connections {
         let idle = u32::try_from(self.0.idle().len()).unwrap_or(u32::MAX);

@@ -148,6 +148,11 @@ impl Postgres {
         Some(Box::new(lease))
     }
 
+    pub(super) async fn leak_beside_pool(&self) -> Option<LeakedConnection> {
+        let connection = self.pool.open().await.ok()?;
+        Some(Box::new(connection))
+    }
+
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api;
 use crate::proxy::{Mode, Proxy};
-use crate::servers::{Login, Postgres, authority, database, execute};
+use crate::servers::{Login, Postgres, authority, database, execute, sessions};
 use crate::support::{Running, eventually, start, start_unhurried};
 
 /// What a caller waits at most: the request's deadline and some room for a busy machine.
@@ -159,6 +159,21 @@ async fn a_full_pool_is_503_in_time_and_recovers() {
     assert!((running.metrics().await.value(in_use) - 4.0).abs() < 0.5);
     running.admin(Method::DELETE, "/faults", None).await;
     eventually("recovery", async || (running.get("/api/items").await.status() == 200).then_some(())).await;
+}
+
+#[tokio::test]
+#[cfg_attr(not(test_postgres), ignore = "no postgres on this machine: just test-servers")]
+async fn connections_beside_the_pool_take_none_of_it_and_end_with_the_switch() {
+    let url = database().await;
+    let running = start(&[("DATABASE_URL", &url), ("DATABASE_MAX_CONNECTIONS", "4")]).await;
+    running.turn_on(json!({ "crowd-server": { "connections": 7 } })).await;
+    eventually("the crowd", async || (running.bitten("crowd-server").await == 1).then_some(())).await;
+    assert_eq!(running.get("/api/items").await.status(), 200);
+    let in_use = "database_connections_active{database=\"postgres\",state=\"in_use\"}";
+    assert!(running.metrics().await.value(in_use) < 0.5);
+    assert!((8..=11).contains(&sessions(&url).await), "seven, and those of the pool");
+    running.admin(Method::DELETE, "/faults", None).await;
+    eventually("the end", async || (sessions(&url).await <= 4).then_some(())).await;
 }
 
 #[tokio::test]

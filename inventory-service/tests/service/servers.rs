@@ -207,6 +207,15 @@ pub(crate) async fn execute(url: &str, sql: String) {
     connection.close().await.unwrap();
 }
 
+/// How many sessions a database has, but for the one that asks.
+pub(crate) async fn sessions(url: &str) -> i64 {
+    let mut connection = connect(url).await.unwrap();
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    count
+}
+
 /// An empty database, in a server that all tests of this process share.
 pub(crate) async fn database() -> String {
     static SHARED: OnceCell<Option<Postgres>> = OnceCell::const_new();

@@ -57,7 +57,8 @@ pub(crate) async fn start(settings: &[(&str, &str)]) -> Running {
 
 /// A service whose deadlines no stalled disk or starved machine reaches, for tests of what it answers, not of when.
 pub(crate) async fn start_unhurried(database: &str) -> Running {
-    let deadlines = ["QUERY_DEADLINE", "REQUEST_DEADLINE", "BODY_DEADLINE", "HEADER_DEADLINE"].map(|name| (name, "50s"));
+    let deadlines =
+        ["QUERY_DEADLINE", "REQUEST_DEADLINE", "BODY_DEADLINE", "HEADER_DEADLINE"].map(|name| (name, "50s"));
     start(&[&deadlines[..], &[("DATABASE_URL", database)]].concat()).await
 }
 

@@ -5,4 +5,5 @@ mod disk;
 mod engine;
 mod interrupt;
 mod kill;
+mod postgres;
 mod stage;

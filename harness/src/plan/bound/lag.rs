@@ -123,6 +123,11 @@ impl Reader<'_> {
                 "a target that hangs is down when its scrape times out",
             ));
         }
+        // `pg_up`, `redis_up`: who asks a server that is gone tries for a while before it says so
+        if selector.name.as_deref().is_some_and(|name| name.ends_with("_up")) {
+            let why = "an exporter tries for a while before it says that its server is gone";
+            fire.push(Term::new("scrape timeout", Duration::ZERO, timeout, why));
+        }
         Lag { fire, resolve: vec![scrape], step }
     }
 

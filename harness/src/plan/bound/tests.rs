@@ -153,6 +153,14 @@ fn a_gauge_needs_one_scrape_and_a_hanging_target_its_timeout_t10() {
 }
 
 #[test]
+fn an_exporter_may_take_its_whole_scrape_to_say_that_its_server_is_gone() {
+    let setup = Setup { scrape: "1s", window: "5s", hold: "0s", wait: "0s", interval: "1s" };
+    let bound = one(&setup, "pg_up == 0", FAST);
+    assert_eq!(bound.pending.ceiling, Duration::from_secs(3));
+    assert_eq!(bound.resolved, Interval { floor: Duration::ZERO, ceiling: Duration::from_secs(2) });
+}
+
+#[test]
 fn the_detection_bound_of_the_trap_list_holds_t10() {
     // measured: scrape 2 s, evaluation 5 s, for 7 s: firing 11.6 .. 15.6 s after the change, bound 10 .. 17
     let set = set_of(

@@ -31,7 +31,7 @@ pub(in crate::stack) struct Download {
     pub(in crate::stack) architecture: String,
     /// Its size.
     pub(in crate::stack) bytes: u64,
-    /// The hash apt checks it against, as apt writes it: `SHA256:…`.
+    /// The hash apt checks it against, as apt writes it: `SHA256:…`; empty in what [`Apt::closure`] finds.
     pub(in crate::stack) hash: String,
 }
 
@@ -44,7 +44,8 @@ impl Download {
     /// Reads a line of `apt-get download --print-uris`: `'<uri>' <package>_<version>_<arch>.deb <size> <hash>`.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix('\'')?.split_ascii_whitespace().skip(1);
-        let (file, bytes, hash) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+        // what `install` prints has no hash where apt needs none shown: it checks against the signed index all the same
+        let (file, bytes, hash) = (words.next()?, words.next()?.parse().ok()?, words.next().unwrap_or_default());
         let mut parts = file.strip_suffix(".deb")?.split('_');
         let (package, version, architecture) = (parts.next()?, parts.next()?, parts.next()?);
         Some(Self {
@@ -233,5 +234,8 @@ mod tests {
         assert_eq!(download.name(), "redis-server 5:7.0.15-1~deb12u5");
         assert_eq!((download.bytes, download.architecture.as_str()), (72508, "amd64"));
         assert_eq!(Download::parse("Reading package lists..."), None);
+        let closure = "'http://deb.debian.org/debian-security/pool/updates/main/o/openssl/libssl3_3.0.22-1_amd64.deb' \
+                       libssl3_3.0.22-1_amd64.deb 2039888 ";
+        assert_eq!(Download::parse(closure).map(|it| it.name()).as_deref(), Some("libssl3 3.0.22-1"));
     }
 }

@@ -6,6 +6,7 @@
 mod apt;
 mod cache;
 pub(super) mod relocate;
+mod trim;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use self::apt::{Apt, Download, Suite, pack};
 use self::cache::{Manifest, Unpacked};
+pub(super) use self::trim::{is_library, trim};
 use super::journal::{Entry, JournalError};
 use super::notice::{Fact, Notices};
 use super::place::Places;
@@ -129,28 +131,28 @@ impl<'a> Debian<'a> {
     async fn fetch_into(&self, work: &Path, wanted: &DebianPackage) -> Result<Unpacked, DebianError> {
         let begun = clock::instant();
         let apt = Apt::prepare(&self.home.join("apt"), Suite::Host, self.session.run())?;
-        let packages: Vec<&str> = std::iter::once(&wanted.package).chain(&wanted.with).map(String::as_str).collect();
-        let downloads = match apt.plan(&packages).await {
+        let downloads = match plan(&apt, wanted).await {
             Ok(downloads) => downloads,
-            Err(_) => self.update(&apt, &packages).await?,
+            Err(_) => self.update(&apt, wanted).await?,
         };
-        self.announce(&downloads);
-        let downloads = if apt.download(&packages, work).await.is_ok() {
+        self.announce(wanted, &downloads);
+        let downloads = if apt.download(&names(&downloads), work).await.is_ok() {
             downloads
         } else {
             // an old index names packages that are gone from the mirror
-            let downloads = self.update(&apt, &packages).await?;
-            apt.download(&packages, work).await?;
+            let downloads = self.update(&apt, wanted).await?;
+            apt.download(&names(&downloads), work).await?;
             downloads
         };
         let root = work.join("root");
         for download in &downloads {
             apt.unpack(&work.join(&download.file), &root).await?;
         }
-        let binary = root.join(binary_of(wanted));
-        if binary.is_file() {
-            relocate::relocate(&root, &binary).map_err(|source| DebianError::Cache { path: binary, source })?;
+        if wanted.depends {
+            trim(&root).map_err(|source| DebianError::Cache { path: root.clone(), source })?;
         }
+        let binary = program(&root, wanted).ok_or_else(|| no_binary(wanted))?;
+        relocate::relocate(&root, &binary).map_err(|source| DebianError::Cache { path: binary, source })?;
         let manifest =
             Manifest::of(&root, &downloads).map_err(|source| DebianError::Cache { path: root.clone(), source })?;
         let unpacked = cache::keep(&self.home, wanted, &root, manifest)?;
@@ -160,22 +162,43 @@ impl<'a> Debian<'a> {
         Ok(unpacked)
     }
 
-    async fn update(&self, apt: &Apt, packages: &[&str]) -> Result<Vec<Download>, DebianError> {
+    async fn update(&self, apt: &Apt, wanted: &DebianPackage) -> Result<Vec<Download>, DebianError> {
         self.notices.tell(Fact::Fetching {
             what: "the package index".to_owned(),
             from: "Debian".to_owned(),
             bytes: None,
         });
         apt.update().await?;
-        apt.plan(packages).await
+        plan(apt, wanted).await
     }
 
-    fn announce(&self, downloads: &[Download]) {
-        for download in downloads {
-            let (what, from) = (download.name(), "Debian".to_owned());
-            self.notices.tell(Fact::Fetching { what, from, bytes: Some(download.bytes) });
+    fn announce(&self, wanted: &DebianPackage, downloads: &[Download]) {
+        let fetching = |what: String, bytes| Fact::Fetching { what, from: "Debian".to_owned(), bytes: Some(bytes) };
+        if wanted.depends {
+            let what = format!("{} and {} more", wanted.package, downloads.len().saturating_sub(1));
+            self.notices.tell(fetching(what, downloads.iter().map(|download| download.bytes).sum()));
+        } else {
+            downloads.iter().for_each(|download| self.notices.tell(fetching(download.name(), download.bytes)));
         }
     }
+}
+
+/// What has to be downloaded, by the index at hand: the package, what goes with it and, if it is asked for, the parts and
+/// libraries that it depends on, but for the C library, which is the host's.
+async fn plan(apt: &Apt, wanted: &DebianPackage) -> Result<Vec<Download>, DebianError> {
+    let own: Vec<&str> = std::iter::once(&wanted.package).chain(&wanted.with).map(String::as_str).collect();
+    let closure = if wanted.depends { apt.closure(&own).await? } else { Vec::new() };
+    let (have, part) = ([&own[..], &["libc6"]].concat(), format!("{}-", wanted.package));
+    let needed = |name: &&str| !own.contains(name) && (name.starts_with(&part) || is_library(name, &have));
+    let more = closure.iter().map(|download| download.package.as_str()).filter(needed);
+    let mut downloads = apt.plan(&own.iter().copied().chain(more).collect::<Vec<_>>()).await?;
+    // by whose name it is told and found again
+    downloads.sort_by_key(|download| download.package != wanted.package);
+    Ok(downloads)
+}
+
+fn names(downloads: &[Download]) -> Vec<&str> {
+    downloads.iter().map(|download| download.package.as_str()).collect()
 }
 
 /// One harness at a time in the cache below `home`; the kernel frees the lock with the process.
@@ -206,14 +229,45 @@ fn binary_of(wanted: &DebianPackage) -> String {
     wanted.binary.clone().unwrap_or_else(|| format!("usr/bin/{}", wanted.package))
 }
 
-fn package(wanted: &DebianPackage, unpacked: Unpacked) -> Result<Package, DebianError> {
-    let binary = binary_of(wanted);
-    let path = unpacked.root.join(&binary);
-    if !path.is_file() {
-        return Err(DebianError::NoBinary { package: wanted.package.clone(), binary });
+/// The program of a package below `root`. A `*` in its path stands for any one folder, the newest version
+/// first.
+fn program(root: &Path, wanted: &DebianPackage) -> Option<PathBuf> {
+    let path = binary_of(wanted);
+    let mut found = vec![root.to_path_buf()];
+    for part in path.split('/') {
+        found = match part {
+            "*" => found.iter().flat_map(|folder| newest_first(folder)).collect(),
+            _ => found.into_iter().map(|folder| folder.join(part)).collect(),
+        };
     }
-    let libraries = if wanted.with.is_empty() { Vec::new() } else { libraries(&unpacked.root) };
-    Ok(Package { binary: path, root: unpacked.root, name: unpacked.name, libraries })
+    found.into_iter().find(|path| path.is_file())
+}
+
+/// The program of a package that is installed on this machine where no `PATH` leads.
+pub(super) fn installed(wanted: &DebianPackage) -> Option<PathBuf> {
+    let beyond_path = !binary_of(wanted).starts_with("usr/bin/");
+    beyond_path.then(|| program(Path::new("/"), wanted))?
+}
+
+fn newest_first(folder: &Path) -> Vec<PathBuf> {
+    let mut inside: Vec<PathBuf> =
+        folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let number = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+    inside.sort_by_key(|path| std::cmp::Reverse((number(path), path.clone())));
+    inside
+}
+
+fn no_binary(wanted: &DebianPackage) -> DebianError {
+    DebianError::NoBinary { package: wanted.package.clone(), binary: binary_of(wanted) }
+}
+
+fn package(wanted: &DebianPackage, unpacked: Unpacked) -> Result<Package, DebianError> {
+    let Some(binary) = program(&unpacked.root, wanted) else {
+        return Err(no_binary(wanted));
+    };
+    let own = wanted.with.is_empty() && !wanted.depends;
+    let libraries = if own { Vec::new() } else { libraries(&unpacked.root) };
+    Ok(Package { binary, root: unpacked.root, name: unpacked.name, libraries })
 }
 
 /// `usr/lib/<triplet>` and `lib/<triplet>`, as Debian lays them out.

@@ -4,7 +4,7 @@ use super::*;
 use crate::stack::debian::apt::Download;
 
 fn wanted() -> DebianPackage {
-    DebianPackage { package: "tool".to_owned(), binary: None, with: Vec::new() }
+    DebianPackage { package: "tool".to_owned(), binary: None, with: Vec::new(), depends: false }
 }
 
 fn download(version: &str) -> Download {
@@ -58,4 +58,17 @@ fn a_program_that_is_not_in_the_package_is_named() {
     let unpacked = unpack(home.path(), "1.0");
     let wanted = DebianPackage { binary: Some("usr/sbin/tool".to_owned()), ..wanted() };
     assert_eq!(package(&wanted, unpacked).unwrap_err().to_string(), "find usr/sbin/tool in Debian package tool");
+}
+
+#[test]
+fn a_star_in_a_programs_path_is_the_newest_version_that_has_it() {
+    let root = tempfile::tempdir().unwrap();
+    let wanted = DebianPackage { binary: Some("usr/lib/tool/*/bin/tool".to_owned()), ..wanted() };
+    assert_eq!(program(root.path(), &wanted), None);
+    for (version, file) in [("9", "tool"), ("15", "tool"), ("17", "other")] {
+        let bin = root.path().join("usr/lib/tool").join(version).join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::write(bin.join(file), "").unwrap();
+    }
+    assert_eq!(program(root.path(), &wanted), Some(root.path().join("usr/lib/tool/15/bin/tool")));
 }

@@ -10,6 +10,7 @@ use super::debian;
 use super::local::on_path;
 use super::place::{Places, private_folder};
 use super::port;
+use super::select::droppable;
 use super::spec::Spec;
 use crate::clock::{Stamp, wall};
 
@@ -208,7 +209,7 @@ fn tempfile_in(folder: &Path) -> io::Result<()> {
 }
 
 fn programs(spec: &Spec, places: &Places, contained: bool) -> Vec<Finding> {
-    let cache = places.cache.join("debian");
+    let (cache, droppable) = (places.cache.join("debian"), droppable(spec));
     let look = |name: &str, component: &super::spec::Component| {
         let subject = format!("component {name}");
         let commands = std::iter::once(&component.command).chain(&component.alternatives);
@@ -216,11 +217,16 @@ fn programs(spec: &Spec, places: &Places, contained: bool) -> Vec<Finding> {
         if let Some(program) = names.iter().find_map(|name| on_path(name)) {
             return Finding::good(&subject, program.display().to_string());
         }
+        if let Some(program) = component.debian.as_ref().and_then(debian::installed) {
+            return Finding::good(&subject, program.display().to_string());
+        }
         if let Some(found) = component.debian.as_ref().and_then(|package| debian::cached(&cache, package)) {
             return Finding::good(&subject, format!("Debian package {} in the cache", found.name));
         }
         if let Some(package) = &component.debian {
-            return Finding::good(&subject, format!("will be fetched: Debian package {}", package.package));
+            let when =
+                if droppable.contains(name) || component.optional { " where a scenario requires it" } else { "" };
+            return Finding::good(&subject, format!("will be fetched{when}: Debian package {}", package.package));
         }
         if component.build.is_some() || names.iter().any(|name| name == "{harness}" || name.contains('/')) {
             return Finding::good(
@@ -245,7 +251,15 @@ fn programs(spec: &Spec, places: &Places, contained: bool) -> Vec<Finding> {
             "install a container engine, or put it on PATH",
         )
     };
-    spec.components.iter().map(|(name, component)| look(name, component)).collect()
+    let mut findings = Vec::new();
+    for (name, component) in &spec.components {
+        let mut finding = look(name, component);
+        if component.unprivileged && finding.grade == Grade::Good && rustix::process::getuid().is_root() {
+            finding.found.push_str(", run as nobody: it refuses root");
+        }
+        findings.push(finding);
+    }
+    findings
 }
 
 #[cfg(test)]

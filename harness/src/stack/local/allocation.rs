@@ -368,24 +368,14 @@ impl Allocation {
         if self.inside.is_some() { Some(number) } else { self.address(component, name).map(|address| address.port()) }
     }
 
-    /// The folder a container sees at [`CONFIG`], and the config's file in it, if it is a file: with its neighbours, so
-    /// that rule files and templates are found.
-    pub(super) fn config_mount(&self, component: &str) -> Option<(PathBuf, Option<String>)> {
-        let config = self.config(component)?;
-        if config.is_dir() {
-            return Some((config, None));
-        }
-        let file = config.file_name()?.to_str()?.to_owned();
-        Some((config.parent()?.to_path_buf(), Some(file)))
-    }
-
     /// Where the harness reaches each port of a component, by the port's number in the container.
     pub(super) fn published(&self, component: &str) -> Vec<(u16, SocketAddr)> {
         let ports = &self.prepared.spec.components[component].ports;
         ports.iter().filter_map(|(name, number)| Some((*number, self.address(component, name)?))).collect()
     }
 
-    fn config(&self, component: &str) -> Option<PathBuf> {
+    /// The config that was written for a component, else the user's own.
+    pub(super) fn written_config(&self, component: &str) -> Option<PathBuf> {
         let own = || {
             let config = self.prepared.spec.components.get(component)?.config.as_ref()?;
             Some(self.prepared.spec.folder.join(config.get_ref()))

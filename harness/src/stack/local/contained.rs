@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::chown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Signal, getgid, getuid};
@@ -13,6 +13,7 @@ use super::allocation::{Allocation, CONFIG, DATA, Inside};
 use super::error::StartError;
 use super::running::Running;
 use super::supervisor::{Launch, Process};
+use super::unprivileged::NOBODY;
 use crate::breakpoint;
 use crate::stack::docker::{Container, Engine, EngineError, Mount, Plan, Writable};
 use crate::stack::journal::Entry;
@@ -21,8 +22,6 @@ use crate::stack::session::Leftover;
 
 /// For the engine to see a killed container's end.
 const END_WITHIN: Duration = Duration::from_secs(10);
-/// Whom containers run as when the harness is root.
-const NOBODY: u32 = 65534;
 
 /// What to do to a container's processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +34,17 @@ impl Allocation {
     /// The scenario's name, as far as names of resources go.
     pub(super) fn scenario(&self) -> &str {
         self.part.rsplit_once('/').map_or(self.part.as_str(), |(_, scenario)| scenario)
+    }
+
+    /// The folder a container sees at [`CONFIG`], and the config's file in it, if it is a file: with its neighbours, so
+    /// that rule files and templates are found.
+    pub(super) fn config_mount(&self, component: &str) -> Option<(PathBuf, Option<String>)> {
+        let config = self.config(component)?;
+        if config.is_dir() {
+            return Some((config, None));
+        }
+        let file = config.file_name()?.to_str()?.to_owned();
+        Some((config.parent()?.to_path_buf(), Some(file)))
     }
 }
 

@@ -50,6 +50,14 @@ pub enum StartError {
     /// It runs already.
     #[error("start {0}: it runs already")]
     RunsAlready(String),
+    /// What it needs could not be handed over to the user it runs as.
+    #[error("start {component}: give its folder to nobody, since it does not run as root: {source}")]
+    HandOver {
+        /// The component.
+        component: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The program could not be executed.
     #[error("start {component}: run {program}: {source}")]
     Spawn {
@@ -91,6 +99,7 @@ impl StartError {
         match self {
             Self::Unknown(component) | Self::RunsAlready(component) | Self::Engine { component, .. } => Some(component),
             Self::Spawn { component, .. }
+            | Self::HandOver { component, .. }
             | Self::Access { component, .. }
             | Self::PortTaken { component, .. }
             | Self::Exited { component, .. }

@@ -68,7 +68,7 @@ impl Running {
         self.process(name).filter(|process| process.status().is_none())?.identity
     }
 
-    /// Stops a component's group with `SIGSTOP`, or freezes its container: it keeps its connections and answers nothing.
+    /// Stops a component's processes with `SIGSTOP`, or freezes its container: it keeps its connections and answers nothing.
     ///
     /// # Errors
     /// When it does not run, or the kernel or the engine refuses.
@@ -90,7 +90,7 @@ impl Running {
             return freeze(engine, container, &process, halt).await;
         }
         let signal = if halt == Halt::Pause { Signal::STOP } else { Signal::CONT };
-        process.identity.map_or(Ok(()), |identity| process::signal_group(identity, signal))?;
+        process.identity.map_or(Ok(()), |identity| process::halt(identity, signal))?;
         self.tell_halt(name, halt);
         Ok(())
     }

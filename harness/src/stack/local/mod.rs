@@ -14,6 +14,7 @@ mod look;
 mod prepare;
 mod running;
 mod supervisor;
+mod unprivileged;
 
 pub use self::allocation::{Allocation, AllocationError, Reader, Redactor, Secret};
 pub use self::error::StartError;

@@ -13,17 +13,20 @@ use tokio::process::Command;
 use super::contain::Contained;
 use crate::breakpoint;
 use crate::clock;
-use crate::stack::debian::{Debian, DebianError, Fetch};
+use crate::stack::debian::{self, Debian, DebianError, Fetch};
 use crate::stack::docker::Engine;
 use crate::stack::notice::{Fact, Notices};
 use crate::stack::place::Places;
 use crate::stack::process::RUN_MARK;
-use crate::stack::select::{Extent, Selection, Unavailable, droppable, select};
+use crate::stack::select::{Extent, Selection, Unavailable, select, spared};
 use crate::stack::session::Session;
 use crate::stack::spec::{Component, DebianPackage, Placeholder, Spec, Template};
 
 /// How long a program may take to state its version.
 const VERSION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a component that is here does not run.
+const UNREQUIRED: &str = "a variant does without it, and no scenario requires it";
 
 /// Where the harness's own commands come from.
 pub(super) const EMBEDDED: &str = "this harness";
@@ -57,7 +60,7 @@ pub struct Located {
     pub program: PathBuf,
     /// The arguments that go with it, as written.
     pub arguments: Vec<Template>,
-    /// Where it comes from: `built here`, `PATH`, `Debian package prometheus 2.42.0`.
+    /// Where it comes from: `built here`, `PATH`, `installed`, `Debian package prometheus 2.42.0`.
     pub source: String,
     /// Its version as it states it itself; `unknown` when it does not.
     pub version: String,
@@ -121,12 +124,17 @@ impl Prepared {
         notices: &Notices,
     ) -> Result<Self, PrepareError> {
         let fetched = to_be_fetched(&spec, &wanted.required);
+        let spared = spared(&spec, &wanted.required);
         let debian = Debian::new(&wanted.places, session, notices.clone());
         let (mut located, mut missing) = (BTreeMap::new(), BTreeMap::new());
         for (name, component) in &spec.components {
             let finder = Finder { spec: &spec, harness: &wanted.harness, run: session.run(), debian: &debian };
             if let (Build::Run, Some(command)) = (wanted.build, &component.build) {
                 build(&spec.root, session.run(), name, command, notices).await?;
+            }
+            if spared.contains(name) {
+                missing.insert(name.clone(), UNREQUIRED.to_owned());
+                continue;
             }
             let fetch = if fetched.contains(name) { Fetch::Allowed } else { Fetch::Never };
             match finder.locate(component, fetch).await {
@@ -169,24 +177,27 @@ impl Prepared {
         &self.missing
     }
 
-    /// Chooses what runs for a scenario that requires some components.
+    /// Chooses what runs for a scenario that requires some components. As processes, what can be done without runs where it
+    /// is required, so that a scenario is the same one whatever others have fetched.
     ///
     /// # Errors
     /// The first component that has to run and cannot, with the reason.
     pub fn select(&self, required: &BTreeSet<String>, extent: Extent) -> Result<Selection, Unavailable> {
-        select(&self.spec, &self.missing, required, extent)
+        let mut missing = self.missing.clone();
+        if self.engine.is_none() {
+            for name in spared(&self.spec, required) {
+                missing.entry(name).or_insert_with(|| UNREQUIRED.to_owned());
+            }
+        }
+        select(&self.spec, &missing, required, extent)
     }
 }
 
-/// Packages are fetched for what has to run; for what can be left out, only when it is required. Droppable components go
-/// together: who wants the real database gets the real cache too.
+/// Packages are fetched for what has to run; for what can be left out, only when it is required.
 fn to_be_fetched(spec: &Spec, required: &BTreeSet<String>) -> BTreeSet<String> {
-    let droppable = droppable(spec);
-    let all_droppable = !droppable.is_disjoint(required);
-    let wanted = |name: &String, component: &Component| match (droppable.contains(name), component.optional) {
-        _ if required.contains(name) => true,
-        (true, _) => all_droppable,
-        (false, optional) => !optional,
+    let spared = spared(spec, required);
+    let wanted = |name: &String, component: &Component| {
+        required.contains(name) || !(component.optional || spared.contains(name))
     };
     let wanted = spec.components.iter().filter(|(name, component)| wanted(name, component));
     wanted.map(|(name, _)| name.clone()).collect()
@@ -260,18 +271,16 @@ impl Finder<'_> {
             }
         }
         if let (Some(command), Some(package)) = (own, &component.debian) {
+            if let Some(installed) = debian::installed(package) {
+                return Ok(self.with_version(component, command, Found::here(installed, "installed")).await);
+            }
             match self.unpacked(package, fetch).await {
                 Ok(found) => return Ok(self.with_version(component, command, found).await),
                 Err(reason) => reasons.push(reason),
             }
         }
         if let Some(command) = commands().find(embedded) {
-            let found = Found {
-                program: self.harness.to_path_buf(),
-                source: EMBEDDED.to_owned(),
-                libraries: Vec::new(),
-                root: None,
-            };
+            let found = Found::here(self.harness.to_path_buf(), EMBEDDED);
             return Ok(self.with_version(component, command, found).await);
         }
         if reasons.is_empty() {
@@ -282,21 +291,15 @@ impl Finder<'_> {
 
     fn program(&self, command: &[Template]) -> Result<Found, String> {
         let name = command.first().map(ToString::to_string).unwrap_or_default();
-        let found = |program: PathBuf, source: &str| Found {
-            program,
-            source: source.to_owned(),
-            libraries: Vec::new(),
-            root: None,
-        };
         if name.contains('/') {
             let program = self.spec.root.join(&name);
             return if is_program(&program) {
-                Ok(found(program, "built here"))
+                Ok(Found::here(program, "built here"))
             } else {
                 Err(format!("there is no program {}", program.display()))
             };
         }
-        on_path(&name).map(|program| found(program, "PATH")).ok_or_else(|| format!("`{name}` is not on PATH"))
+        on_path(&name).map(|program| Found::here(program, "PATH")).ok_or_else(|| format!("`{name}` is not on PATH"))
     }
 
     async fn unpacked(&self, package: &DebianPackage, fetch: Fetch) -> Result<Found, String> {
@@ -356,6 +359,13 @@ struct Found {
     source: String,
     libraries: Vec<PathBuf>,
     root: Option<PathBuf>,
+}
+
+impl Found {
+    /// A program that needs nothing else to come with it.
+    fn here(program: PathBuf, source: &str) -> Self {
+        Self { program, source: source.to_owned(), libraries: Vec::new(), root: None }
+    }
 }
 
 /// The first thing in the text that looks like a version.

@@ -21,7 +21,7 @@ use crate::breakpoint;
 use crate::clock;
 use crate::stack::journal::Entry;
 use crate::stack::notice::{Change, Fact, Notices};
-use crate::stack::process::{self, Identity, PART_MARK};
+use crate::stack::process::{self, Family, Identity, PART_MARK};
 use crate::stack::ready::{self, Condition};
 use crate::stack::session::{Leftover, Session};
 use crate::stack::spec::{self, Component, ReadyCondition};
@@ -99,6 +99,8 @@ impl Running {
             return Err(StartError::RunsAlready(name.to_owned()));
         }
         let begun = clock::instant();
+        let hand_over = |source| StartError::HandOver { component: name.to_owned(), source };
+        self.allocation.hand_over(name).map_err(hand_over)?;
         let launch = self.launch(name)?;
         self.session.record(&Entry::Starting(name.to_owned()))?;
         self.initialise(name, component, &launch).await?;
@@ -128,7 +130,7 @@ impl Running {
     fn launch(&self, name: &str) -> Result<Launch, StartError> {
         let allocation = &self.allocation;
         let (spec, selection) = (&allocation.prepared.spec, &allocation.selection);
-        let located = allocation.prepared.located(name).ok_or_else(|| StartError::Unknown(name.to_owned()))?;
+        let located = allocation.program(name).ok_or_else(|| StartError::Unknown(name.to_owned()))?;
         let variant = selection.variant(spec, name);
         let written = located.arguments.iter().chain(variant.into_iter().flat_map(|variant| &variant.args));
         let mut arguments = written.map(|text| allocation.render_within(name, text)).collect::<Result<Vec<_>, _>>()?;
@@ -136,14 +138,15 @@ impl Running {
         let environment = selection.environment(spec, name).into_iter();
         let environment = environment.map(|(key, text)| Ok((key.to_owned(), allocation.render_within(name, text)?)));
         Ok(Launch {
-            program: located.program.clone(),
+            program: located.program,
             arguments,
             environment: environment.collect::<Result<_, AllocationError>>()?,
             folder: allocation.folder(name).ok_or_else(|| StartError::Unknown(name.to_owned()))?.to_path_buf(),
             run: self.session.run().to_owned(),
             part: self.part(name),
-            libraries: located.libraries.clone(),
-            root: located.root.clone(),
+            libraries: located.libraries,
+            root: located.root,
+            user: allocation.user(name),
         })
     }
 
@@ -158,20 +161,15 @@ impl Running {
         }
         let words = init.iter().map(|text| self.allocation.render_within(name, text)).collect::<Result<Vec<_>, _>>()?;
         let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-        // a tool of the component lies beside its program when it came with it
+        // a tool of the component lies beside its program when it came with it, for a script too
         let beside = launch.program.with_file_name(program);
         let program = if beside.exists() { beside } else { PathBuf::from(program) };
         let failed = |source| StartError::Spawn { component: name.to_owned(), program: program.clone(), source };
-        let init = Launch {
-            program: program.clone(),
-            arguments: arguments.to_vec(),
-            environment: launch.environment.clone(),
-            folder: launch.folder.clone(),
-            run: launch.run.clone(),
-            part: launch.part.clone(),
-            libraries: launch.libraries.clone(),
-            root: launch.root.clone(),
-        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = launch.program.parent().map(Path::to_path_buf).into_iter().chain(std::env::split_paths(&path));
+        let path = std::env::join_paths(path).map_err(|error| failed(io::Error::other(error)))?;
+        let mut init = Launch { program: program.clone(), arguments: arguments.to_vec(), ..launch.clone() };
+        init.environment.insert("PATH".to_owned(), path.to_string_lossy().into_owned());
         let logs = self.logs(name);
         let from = logs.positions();
         let ended = tokio::time::timeout(INIT_WITHIN, init.run(&logs)).await;
@@ -328,13 +326,16 @@ impl Running {
             return end_container(engine, container, process, first, grace).await;
         }
         let Some(identity) = process.identity else { return Vec::new() };
+        let part = self.part(name);
+        // whom it has started is known before it is gone
+        let look = move || Family::of(&[identity], (PART_MARK, &part));
+        let family = tokio::task::spawn_blocking(look).await;
         // a refusal shows as a survivor
         let _ = process::signal_group(identity, first);
-        let _ = process::signal_group(identity, Signal::CONT);
+        let _ = process::halt(identity, Signal::CONT);
         let _ = tokio::time::timeout(grace, process.end()).await;
-        let part = self.part(name);
-        let kill = move || process::end(&[identity], (PART_MARK, &part), Duration::ZERO);
-        let left = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
+        let kill = move || family.map(|mut family| family.end(Duration::ZERO));
+        let left = tokio::task::spawn_blocking(kill).await.and_then(|left| left).unwrap_or_default();
         let leftover = |stat: process::Stat| Leftover {
             resource: format!("process {} of {name}", stat.identity.pid),
             message: format!("does not end (state {})", stat.state),

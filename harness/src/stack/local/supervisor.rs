@@ -17,7 +17,7 @@ use crate::stack::docker::Container;
 use crate::stack::process::{self, Identity, PART_MARK, RUN_MARK};
 
 /// What to start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Launch {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
@@ -27,6 +27,8 @@ pub(super) struct Launch {
     pub(super) part: String,
     pub(super) libraries: Vec<PathBuf>,
     pub(super) root: Option<PathBuf>,
+    /// Whom it runs as, by number; the harness's own user without it.
+    pub(super) user: Option<u32>,
 }
 
 /// A started process, or a started container, which is one process to its stack.
@@ -127,6 +129,9 @@ impl Launch {
         command.env("HOME", &self.folder).env("TMPDIR", &self.folder).env("LANG", "C.UTF-8").env("TZ", "UTC");
         if !self.libraries.is_empty() {
             command.env("LD_LIBRARY_PATH", std::env::join_paths(&self.libraries).map_err(io::Error::other)?);
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
         }
         command.envs(&self.environment).env(RUN_MARK, &self.run).env(PART_MARK, &self.part);
         Ok(command)

@@ -157,6 +157,9 @@ pub struct Component {
     pub logs: Logs,
     /// Labels under which the harness pushes its log lines to the log store, for what only writes them.
     pub collect: Option<Spanned<BTreeMap<String, String>>>,
+    /// Whether it refuses to run as root: then it runs as nobody where the harness is root. Containers never run as root.
+    #[serde(default)]
+    pub unprivileged: bool,
     /// What it may use.
     pub limits: Option<Limits>,
     /// How many of it.

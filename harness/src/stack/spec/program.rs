@@ -10,11 +10,15 @@ use super::template::Template;
 pub struct DebianPackage {
     /// The package's name.
     pub package: String,
-    /// The program's path inside it, for example `usr/bin/prometheus`; the default is `usr/bin/<program>`.
+    /// The program's path inside it, for example `usr/bin/prometheus`; the default is `usr/bin/<program>`. A `*` stands for
+    /// any one folder. Where the package is installed, its program is used as it is.
     pub binary: Option<String>,
     /// More packages with shared libraries and data the program needs.
     #[serde(default)]
     pub with: Vec<String>,
+    /// Whether the parts and the shared libraries that it depends on come with it.
+    #[serde(default)]
+    pub depends: bool,
 }
 
 /// A container image: pulled, built from a folder, or built from Debian packages where nothing can be pulled.

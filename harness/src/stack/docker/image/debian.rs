@@ -15,7 +15,7 @@ use super::call::{ASKED, Made, PACKAGES};
 use super::{Origin, Pull, RECIPE, Recipe, Resolved, digest_of, entrypoint};
 use crate::clock;
 use crate::stack::debian::relocate::is_go;
-use crate::stack::debian::{Apt, DebianError, Download, Suite};
+use crate::stack::debian::{Apt, DebianError, Download, Suite, is_library, trim};
 use crate::stack::notice::Fact;
 use crate::stack::spec::{Component, Image};
 
@@ -23,16 +23,6 @@ use crate::stack::spec::{Component, Image};
 const BASE: [&str; 6] = ["base-files", "libc6", "libgcc-s1", "netbase", "tzdata", "media-types"];
 /// Where `/usr` was merged, the root has these links; the base has them, and other layers must not replace them.
 const LINKS: [(&str, &str); 4] = [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")];
-/// What no program reads.
-const SUPERFLUOUS: [&str; 7] = [
-    "usr/share/man",
-    "usr/share/locale",
-    "usr/share/info",
-    "usr/share/lintian",
-    "usr/share/bug",
-    "usr/share/javascript",
-    "usr/share/doc-base",
-];
 /// Who runs it, unless the stack file says otherwise.
 const NOBODY: &str = "65534:65534";
 
@@ -56,7 +46,9 @@ impl Rootfs {
         let own = component.debian.iter().flat_map(|debian| std::iter::once(&debian.package).chain(&debian.with));
         let packages = if image.debian.is_empty() { own.cloned().collect() } else { image.debian.clone() };
         let first = packages.first()?;
-        let of_debian = component.debian.as_ref().and_then(|debian| debian.binary.clone());
+        // an image's packages say the version themselves
+        let of_debian =
+            component.debian.as_ref().and_then(|debian| debian.binary.clone()).filter(|it| !it.contains('*'));
         let program = image.binary.clone().or(of_debian).unwrap_or_else(|| format!("usr/bin/{first}"));
         Some(Self {
             entrypoint: entrypoint(image),
@@ -266,14 +258,6 @@ fn packages_of(wanted: &Rootfs, downloads: &[Download]) -> Vec<String> {
     first.into_iter().chain(rest).map(Download::name).collect()
 }
 
-/// Shared libraries and the tools of the same server; not what Debian's maintainer scripts want.
-fn is_library(package: &str, have: &[&str]) -> bool {
-    const WANTED: [&str; 5] = ["lib", "zlib", "lua-", "redis-", "postgresql-client"];
-    const UNWANTED: [&str; 5] = ["libllvm", "libperl", "libjs", "libz3", "libc-bin"];
-    let starts = |with: &[&str]| with.iter().any(|prefix| package.starts_with(prefix));
-    starts(&WANTED) && !starts(&UNWANTED) && !have.contains(&package)
-}
-
 /// A root in which every path leads below `/usr`, whatever a package calls it.
 fn link_root(root: &Path) -> io::Result<()> {
     for (link, to) in LINKS {
@@ -305,12 +289,7 @@ fn missing(wanted: &Rootfs) -> DebianError {
 
 /// Takes away what no program reads, and adds what no package brings: users, name resolution, places to mount and to write.
 fn finish(root: &Path, wanted: &Rootfs) -> io::Result<()> {
-    for folder in SUPERFLUOUS.map(|folder| root.join(folder)) {
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
-    }
-    bare(&root.join("usr/lib/postgresql"))?;
+    trim(root)?;
     if !wanted.packages.is_empty() {
         // the base has them
         return LINKS.iter().try_for_each(|(link, _)| fs::remove_file(root.join(link)));
@@ -323,21 +302,6 @@ fn finish(root: &Path, wanted: &Rootfs) -> io::Result<()> {
     fs::write(root.join("etc/passwd"), users)?;
     fs::write(root.join("etc/group"), "root:x:0:\nredis:x:998:\npostgres:x:999:\nnogroup:x:65534:\n")?;
     fs::write(root.join("etc/nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files dns\n")
-}
-
-/// PostgreSQL without its compiler, whose own library is a hundred megabytes.
-fn bare(postgres: &Path) -> io::Result<()> {
-    let Ok(versions) = fs::read_dir(postgres) else { return Ok(()) };
-    for version in versions {
-        let library = version?.path().join("lib");
-        if library.join("bitcode").exists() {
-            fs::remove_dir_all(library.join("bitcode"))?;
-        }
-        if library.join("llvmjit.so").exists() {
-            fs::remove_file(library.join("llvmjit.so"))?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -353,14 +317,6 @@ mod tests {
             user: None,
             workdir: None,
         }
-    }
-
-    #[test]
-    fn libraries_are_kept_and_script_engines_are_not() {
-        let kept = ["libssl3t64", "zlib1g", "libicu76", "postgresql-client-17", "redis-tools"];
-        let left_out = ["perl-base", "libllvm19", "libjs-jquery", "debconf", "libc6"];
-        assert!(kept.iter().all(|package| is_library(package, &BASE)));
-        assert!(!left_out.iter().any(|package| is_library(package, &BASE)));
     }
 
     #[test]
