@@ -1,6 +1,7 @@
 //! Go's `text/template`, the part that `line_format`, `label_format` and the texts of alerts use: parsed here, executed by
 //! `eval`.
 
+mod walk;
 mod words;
 
 use words::{Words, first_word};
@@ -148,7 +149,7 @@ impl Template {
     /// The first thing in it that logstore does not evaluate.
     #[must_use]
     pub fn unsupported(&self) -> Option<String> {
-        nodes_unsupported(&self.nodes, self.dialect.unsupported())
+        walk::unsupported(&self.nodes, self.dialect.unsupported())
     }
 }
 
@@ -156,30 +157,8 @@ impl Template {
     /// Whether its output depends on labels.
     #[must_use]
     pub fn reads_labels(&self) -> bool {
-        nodes_read(&self.nodes)
+        walk::reads_labels(&self.nodes)
     }
-}
-
-fn nodes_read(nodes: &[Node]) -> bool {
-    nodes.iter().any(|node| match node {
-        Node::Text(_) => false,
-        Node::Action(pipeline) => pipeline_reads(pipeline),
-        Node::If(branches, otherwise) => {
-            branches.iter().any(|(pipeline, body)| pipeline_reads(pipeline) || nodes_read(body))
-                || nodes_read(otherwise)
-        }
-        Node::With(pipeline, body, otherwise) | Node::Range(pipeline, body, otherwise) => {
-            pipeline_reads(pipeline) || nodes_read(body) || nodes_read(otherwise)
-        }
-    })
-}
-
-fn pipeline_reads(pipeline: &Pipeline) -> bool {
-    pipeline.commands.iter().flat_map(|call| &call.operands).any(|operand| match operand {
-        Operand::Dot | Operand::Field(_) | Operand::Variable(..) => true,
-        Operand::Group(inner, _) => pipeline_reads(inner),
-        _ => false,
-    })
 }
 
 impl Template {
@@ -187,72 +166,14 @@ impl Template {
     #[must_use]
     pub fn undefined_variable(&self, known: &[&str]) -> Option<String> {
         let (mut declared, mut used) = (Vec::new(), Vec::new());
-        nodes_variables(&self.nodes, &mut declared, &mut used);
+        walk::variables(&self.nodes, &mut declared, &mut used);
         let defined = |name: &str| name.is_empty() || known.contains(&name) || declared.contains(&name);
         used.into_iter().find(|name| !defined(name)).map(str::to_owned)
     }
 }
 
-fn nodes_variables<'a>(nodes: &'a [Node], declared: &mut Vec<&'a str>, used: &mut Vec<&'a str>) {
-    for node in nodes {
-        match node {
-            Node::Text(_) => {}
-            Node::Action(pipeline) => pipeline_variables(pipeline, declared, used),
-            Node::If(branches, otherwise) => {
-                for (pipeline, body) in branches {
-                    pipeline_variables(pipeline, declared, used);
-                    nodes_variables(body, declared, used);
-                }
-                nodes_variables(otherwise, declared, used);
-            }
-            Node::With(pipeline, body, otherwise) | Node::Range(pipeline, body, otherwise) => {
-                pipeline_variables(pipeline, declared, used);
-                nodes_variables(body, declared, used);
-                nodes_variables(otherwise, declared, used);
-            }
-        }
-    }
-}
-
-fn pipeline_variables<'a>(pipeline: &'a Pipeline, declared: &mut Vec<&'a str>, used: &mut Vec<&'a str>) {
-    declared.extend(pipeline.variables.iter().map(String::as_str));
-    for operand in pipeline.commands.iter().flat_map(|call| &call.operands) {
-        match operand {
-            Operand::Variable(name, _) => used.push(name),
-            Operand::Group(inner, _) => pipeline_variables(inner, declared, used),
-            _ => {}
-        }
-    }
-}
-
 fn error(name: &str, what: &str) -> TemplateError {
     TemplateError(format!("template: {name}:1: {what}"))
-}
-
-fn nodes_unsupported(nodes: &[Node], names: &[&str]) -> Option<String> {
-    nodes.iter().find_map(|node| match node {
-        Node::Text(_) => None,
-        Node::Action(pipeline) => pipeline_unsupported(pipeline, names),
-        Node::If(branches, otherwise) => branches
-            .iter()
-            .find_map(|(pipeline, body)| {
-                pipeline_unsupported(pipeline, names).or_else(|| nodes_unsupported(body, names))
-            })
-            .or_else(|| nodes_unsupported(otherwise, names)),
-        Node::With(pipeline, body, otherwise) => pipeline_unsupported(pipeline, names)
-            .or_else(|| nodes_unsupported(body, names))
-            .or_else(|| nodes_unsupported(otherwise, names)),
-        Node::Range(..) => Some("{{range}} in templates".to_owned()),
-    })
-}
-
-fn pipeline_unsupported(pipeline: &Pipeline, names: &[&str]) -> Option<String> {
-    let operands = pipeline.commands.iter().flat_map(|call| &call.operands);
-    operands.into_iter().find_map(|operand| match operand {
-        Operand::Function(name) if names.contains(&name.as_str()) => Some(format!("template function {name}")),
-        Operand::Group(inner, _) => pipeline_unsupported(inner, names),
-        _ => None,
-    })
 }
 
 enum Piece<'a> {
