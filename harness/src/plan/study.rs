@@ -9,7 +9,7 @@ use super::budget;
 use super::build::{self, Plan};
 use super::finding::{self, Finding};
 use super::provision::Provisioned;
-use super::scale::{ConfigPaths, ConfigSet, Scale, read, render};
+use super::scale::{ConfigError, ConfigPaths, ConfigSet, Scale, read, render};
 use super::surround::surroundings;
 use crate::scenario::surroundings::Surroundings;
 use crate::scenario::{self, Code, Diagnostic, Loaded, has_errors};
@@ -173,8 +173,22 @@ fn config(spec: &Spec) -> Result<ConfigSet, Diagnostic> {
     let paths = ConfigPaths {
         prometheus: spec.folder.join(prometheus.get_ref()),
         alertmanager: of(Role::Alertmanager).map(|path| spec.folder.join(path.get_ref())),
+        loki: of(Role::Loki).and_then(|path| loki_file(&spec.folder.join(path.get_ref()))),
     };
-    read(&paths).map_err(|error| Diagnostic::at(Code::Stack, error.location(), error.to_string(), None))
+    let wrong = |error: ConfigError| Diagnostic::at(Code::Stack, error.location(), error.to_string(), None);
+    let config = read(&paths).map_err(wrong)?;
+    if let Some((alert, location)) = config.ambiguous() {
+        let message = format!("the alert {alert} is made by a rule of Prometheus and by one of the log store's ruler");
+        let help = "give one of them another name: nobody could tell which of them fired".to_owned();
+        return Err(Diagnostic::at(Code::Stack, location.clone(), message, Some(help)));
+    }
+    Ok(config)
+}
+
+/// Loki's configuration file: what `config` names, or the `loki.yml` in the folder it names.
+fn loki_file(path: &Path) -> Option<PathBuf> {
+    let file = if path.is_dir() { path.join("loki.yml") } else { path.to_owned() };
+    file.is_file().then_some(file)
 }
 
 fn scaled(config: &ConfigSet, scale: Scale) -> Result<ConfigSet, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::bound::{self, AlertBound, Conditions, Interval, Term};
 use super::provision::Provisioned;
 use super::scale::alertmanager::AlertmanagerConfig;
-use super::scale::{ConfigSet, Scale, source};
+use super::scale::{ConfigSet, RulerConfig, Scale, source};
 use crate::scenario::surroundings::{AlertBounds, AlertRule, Between, Component, Link, Surroundings};
 use crate::stack::spec::Spec;
 
@@ -86,6 +86,10 @@ fn alerts(spec: &Spec, config: &ConfigSet) -> BTreeMap<String, Vec<AlertRule>> {
         if let Ok(groups) = source::rules_from_text(&file, &text) {
             add(&groups, &file);
         }
+    }
+    for (_, alert) in config.ruler.iter().flat_map(RulerConfig::alerts) {
+        let entry = AlertRule { labels: alert.labels.clone(), file: "the rules of the log store's ruler".to_owned() };
+        alerts.entry(alert.name.clone()).or_default().push(entry);
     }
     alerts
 }

@@ -206,8 +206,8 @@ fn grown(series: &RawSeries, from: i64, to: i64, interval: i64) -> usize {
 impl Grid {
     /// The same grid with a Prometheus that lived all the time.
     pub(super) fn alive(self) -> Self {
-        let lives = Vec::from([0..self.count]);
-        Self { lives, ..self }
+        let whole = 0..self.count;
+        Self { lives: vec![whole], ..self }
     }
 
     /// Takes in that Prometheus restarted: the last life ends with the last evaluation that was seen or that wrote something, a

@@ -9,7 +9,7 @@ use crate::stack::spec::{Role, Spec};
 use crate::telemetry::alertmanager::Alertmanager;
 use crate::telemetry::grafana::Grafana;
 use crate::telemetry::http::{Credentials, Settings};
-use crate::telemetry::loki::Loki;
+use crate::telemetry::loki::{Loki, Ruler};
 use crate::telemetry::prometheus::Prometheus;
 use crate::trust::Access;
 
@@ -22,6 +22,8 @@ pub struct Clients {
     pub alertmanager: Option<Alertmanager>,
     /// Logs, where it has a log store.
     pub loki: Option<Loki>,
+    /// Alerts on logs, where it has a log store.
+    pub ruler: Option<Ruler>,
     /// Dashboards, where Grafana runs.
     pub grafana: Option<Grafana>,
 }
@@ -48,11 +50,12 @@ pub(super) fn clients(spec: &Spec, allocation: &Allocation) -> Result<Clients, B
     let prometheus = Prometheus::new(&prometheus, settings).map_err(failed)?;
     let alertmanager = server(Role::Alertmanager)?.map(|(base, settings)| Alertmanager::new(&base, settings));
     let alertmanager = alertmanager.transpose().map_err(failed)?;
+    let ruler = server(Role::Loki)?.map(|(base, settings)| Ruler::new(&base, settings)).transpose().map_err(failed)?;
     let loki = server(Role::Loki)?.map(|(base, settings)| Loki::new(&base, settings)).transpose().map_err(failed)?;
     let grafana = server(Role::Grafana)?.map(|(base, settings)| {
         Grafana::new(&base, as_admin(spec, allocation, Settings { deadline: Duration::from_secs(5), ..settings }))
     });
-    Ok(Clients { prometheus, alertmanager, loki, grafana: grafana.transpose().map_err(failed)? })
+    Ok(Clients { prometheus, alertmanager, loki, ruler, grafana: grafana.transpose().map_err(failed)? })
 }
 
 /// Grafana lets in its administrator, whose password the stack file asks for in `GF_SECURITY_ADMIN_PASSWORD`.

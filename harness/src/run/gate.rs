@@ -10,6 +10,7 @@ use super::stage::Broken;
 use crate::clock::{Clock, Stamp};
 use crate::outcome::Reason;
 use crate::telemetry::Error;
+use crate::telemetry::loki::Ruler;
 use crate::telemetry::prometheus::{Group, Prometheus, RuleKind, Target};
 
 /// What must be so before load.
@@ -36,6 +37,72 @@ pub enum Alerting {
     Configured,
     /// It is not, and nothing is waited for.
     Missing,
+}
+
+/// What must be so of the log store's ruler before load.
+#[derive(Clone, Debug)]
+pub struct LogGate {
+    /// All alerts of its rules.
+    pub alerts: BTreeSet<String>,
+    /// The longest evaluation interval.
+    pub evaluation: Duration,
+}
+
+impl LogGate {
+    /// Waits until the ruler has its rules and has evaluated each three times, without an error.
+    ///
+    /// # Errors
+    /// What was last seen.
+    pub async fn pass(&self, ruler: &Ruler) -> Result<(), Broken> {
+        let deadline = Instant::now() + ALLOWANCE + self.evaluation * 6;
+        let mut begun: Option<Stamp> = None;
+        loop {
+            let groups = match ruler.rules().await {
+                Ok(answer) => answer.value,
+                // Loki loads its rules a while after it is ready
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(Broken::new(Reason::Unreachable, format!("the log store's ruler: {error}")));
+                }
+                Err(_) => Vec::new(),
+            };
+            let late = Instant::now() >= deadline;
+            match (missing("the log store's ruler", &self.alerts, &groups), oldest(&groups)) {
+                (Some(broken), _) if late => return Err(broken),
+                (None, Ok(oldest)) => {
+                    let begun = *begun.get_or_insert(oldest);
+                    if oldest.since(begun) >= self.evaluation * 2 {
+                        return broken_rule(&groups).map_or(Ok(()), Err);
+                    }
+                }
+                _ => {}
+            }
+            if late {
+                let message = "the log store's ruler did not evaluate its rules three times";
+                return Err(Broken::new(Reason::NoCoverage, message));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Says which of the alerts `server` has no rule for.
+fn missing(server: &str, alerts: &BTreeSet<String>, groups: &[Group]) -> Option<Broken> {
+    let loaded: BTreeSet<&str> = groups
+        .iter()
+        .flat_map(|group| &group.rules)
+        .filter(|rule| rule.kind == RuleKind::Alerting)
+        .map(|rule| rule.name.as_str())
+        .collect();
+    let missing: Vec<&str> = alerts.iter().map(String::as_str).filter(|name| !loaded.contains(name)).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "{server} runs without the alerting rules {}; it has loaded {}",
+        missing.join(", "),
+        if loaded.is_empty() { "none".to_owned() } else { loaded.into_iter().collect::<Vec<_>>().join(", ") }
+    );
+    Some(Broken::new(Reason::RuleNotLoaded, message))
 }
 
 /// Prometheus's own discovery takes five seconds, whatever is configured.
@@ -91,26 +158,11 @@ impl Gate {
 
     async fn loaded(&self, prometheus: &Prometheus) -> Result<(), Broken> {
         let groups = prometheus.rules().await.map_err(|error| silent(&error))?.value;
-        let loaded: BTreeSet<&str> = groups
-            .iter()
-            .flat_map(|group| &group.rules)
-            .filter(|rule| rule.kind == RuleKind::Alerting)
-            .map(|rule| rule.name.as_str())
-            .collect();
-        let missing: Vec<&str> = self.alerts.iter().map(String::as_str).filter(|name| !loaded.contains(name)).collect();
         if groups.iter().all(|group| group.rules.is_empty()) {
             let message = "Prometheus has loaded no rules, and without one nothing proves that it evaluates any; add `rule_files` to its configuration";
             return Err(Broken::new(Reason::RuleNotLoaded, message));
         }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let message = format!(
-            "Prometheus runs without the alerting rules {}; it has loaded {}",
-            missing.join(", "),
-            if loaded.is_empty() { "none".to_owned() } else { loaded.into_iter().collect::<Vec<_>>().join(", ") }
-        );
-        Err(Broken::new(Reason::RuleNotLoaded, message))
+        missing("Prometheus", &self.alerts, &groups).map_or(Ok(()), Err)
     }
 
     async fn up(&self, prometheus: &Prometheus, clock: &Clock, deadline: Instant) -> Result<Option<Stamp>, Broken> {

@@ -11,6 +11,7 @@ use crate::clock::{Clock, Stamp};
 use crate::inbox::Inbox;
 use crate::telemetry::Error;
 use crate::telemetry::alertmanager::{AlertFilter, Alertmanager, Deliveries, ReceivedAlert, deliveries};
+use crate::telemetry::loki::Ruler;
 use crate::telemetry::prometheus::{Group, Prometheus};
 
 /// What a poll brought.
@@ -18,6 +19,13 @@ use crate::telemetry::prometheus::{Group, Prometheus};
 pub enum Seen {
     /// The rules and their alerts.
     Rules {
+        /// When the question was sent.
+        asked: Stamp,
+        /// The groups.
+        groups: Vec<Group>,
+    },
+    /// The rules of the log store's ruler and their alerts.
+    LogRules {
         /// When the question was sent.
         asked: Stamp,
         /// The groups.
@@ -48,6 +56,31 @@ pub enum Seen {
         /// Why.
         error: Error,
     },
+}
+
+/// Polls the ruler of the log store every `period` until cancelled.
+pub async fn log_rules(
+    server: Ruler,
+    period: Duration,
+    clock: Clock,
+    to: UnboundedSender<Seen>,
+    stop: CancellationToken,
+) {
+    let mut ticks = ticks(period);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let asked = clock.now();
+        let seen = match server.rules().await {
+            Ok(answer) => Seen::LogRules { asked, groups: answer.value },
+            Err(error) => Seen::Silent { component: "loki", error },
+        };
+        if to.send(seen).is_err() {
+            return;
+        }
+    }
 }
 
 /// Polls the rules API every `period` until cancelled.

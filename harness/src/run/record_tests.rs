@@ -6,12 +6,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::expect::alert::{Change, Instance, State};
 use crate::expect::heartbeat::{self, Heartbeat};
 use crate::expect::look::ScaledTime;
 use crate::expect::suppression::{self, Cause, Seen, Suppression};
 use crate::expect::{Mode, Notification as Notice, Resolved, Window, notification};
 use crate::inbox::{Kind, MessageAlert};
 use crate::telemetry::alertmanager::AlertDisposition;
+use crate::telemetry::prometheus::{Health, Rule, RuleKind};
 
 const TIME: ScaledTime = ScaledTime { scale: 60.0 };
 const BASELINE: Window = Window::plain(at(0), at(20));
@@ -180,4 +182,57 @@ fn the_story_is_judged_as_it_was_told() {
     {
         assert!(verdicts.contains(word), "{word} is missing in {verdicts}");
     }
+}
+
+/// A group with one alerting rule that was evaluated at `evaluated`, each second.
+fn evaluated(file: &str, alert: &str, evaluated: Stamp) -> Group {
+    let rule = Rule {
+        name: alert.to_owned(),
+        kind: RuleKind::Alerting,
+        health: Health::Ok,
+        last_error: String::new(),
+        last_evaluation: Some(evaluated),
+        evaluation_time: Duration::ZERO,
+        hold: Duration::ZERO,
+        keep_firing: Duration::ZERO,
+        labels: Labels::new(),
+        annotations: Labels::new(),
+        query: String::new(),
+        alerts: Vec::new(),
+    };
+    Group {
+        name: "g".to_owned(),
+        file: file.to_owned(),
+        interval: Duration::from_secs(1),
+        last_evaluation: Some(evaluated),
+        evaluation_time: Duration::ZERO,
+        rules: vec![rule],
+    }
+}
+
+#[test]
+fn the_history_and_the_proof_of_an_alert_are_those_of_its_own_evaluator() {
+    let counts = |file: &str, iterations: f64| OwnCounters {
+        iterations: BTreeMap::from([(format!("{file};g"), iterations)]),
+        iterations_missed: BTreeMap::from([(format!("{file};g"), 0.0)]),
+        ..OwnCounters::default()
+    };
+    let mut record = Record::default();
+    // both were seen at the begin and at the end only
+    for second in [0, 20] {
+        let now = at(2 * second);
+        record.rules(&[evaluated("a.yml", "Up", now)], now);
+        record.log_rules(&[evaluated("b.yml", "Logs", now)], now);
+    }
+    let gap = |record: &Record, alert: &str| record.history(alert).coverage.gap(at(2), at(38)).is_some();
+    assert_eq!((record.history("Up").rules, record.history("Logs").rules, record.history("Other").rules), (1, 1, 0));
+    assert_eq!(record.histories().keys().collect::<Vec<_>>(), ["Logs", "Up"]);
+    assert!(gap(&record, "Up") && gap(&record, "Logs"), "nobody knows what was in between");
+    // what Prometheus counts proves nothing of the ruler, even if it named its groups alike
+    record.counted(counts("b.yml", 0.0), at(0));
+    record.counted(counts("b.yml", 20.0), at(40));
+    assert!(gap(&record, "Logs"));
+    record.logs_counted(counts("b.yml", 0.0), at(0));
+    record.logs_counted(counts("b.yml", 20.0), at(40));
+    assert!(!gap(&record, "Logs") && gap(&record, "Up"));
 }

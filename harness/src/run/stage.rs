@@ -11,8 +11,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::beside::{absent, addresses, collector, exporter};
 use super::clients::{Clients, clients};
 use super::gate::{Alerting, Gate};
-use super::seed;
 use super::sink::Sink;
+use super::{log_rules, seed};
 use crate::breakpoint;
 use crate::clock::Stamp;
 use crate::event::EventKind;
@@ -22,6 +22,7 @@ use crate::inbox::{Inbox, Kind, Message};
 use crate::load;
 use crate::outcome::Reason;
 use crate::plan::build::Plan;
+use crate::plan::scale::config::Evaluator;
 use crate::plan::scale::render::mute::Muting;
 use crate::plan::scale::render::{Addresses, Receivers, RenderError, RenderRequest, Rendered, Shape, Slot, render};
 use crate::plan::scale::{ConfigSet, Scale, flag};
@@ -32,6 +33,7 @@ use crate::stack::notice::Notices;
 use crate::stack::select::{Extent, Unavailable};
 use crate::stack::session::Session;
 use crate::stack::spec::{Role, Spec};
+use crate::telemetry::loki::Ruler;
 use crate::telemetry::prometheus::Prometheus;
 
 /// Why a stage could not be set.
@@ -155,6 +157,7 @@ impl Built {
             running: Arc::clone(&self.running),
             config: self.rendered.config.clone(),
             prometheus: self.clients.prometheus.clone(),
+            ruler: self.clients.ruler.clone(),
         }
     }
 }
@@ -164,6 +167,7 @@ pub struct Unlit {
     running: Arc<Running>,
     config: ConfigSet,
     prometheus: Prometheus,
+    ruler: Option<Ruler>,
 }
 
 /// What is known of a stage that is lit.
@@ -194,7 +198,14 @@ pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Lit, Broke
     };
     let gate = gate(plan, &built.config, spec);
     let open = async {
-        let first_up = gate.pass(&built.prometheus, sink.clock()).await?;
+        let logs = log_rules::gate(plan, &built.config);
+        let evaluated = async {
+            match (&logs, &built.ruler) {
+                (Some(gate), Some(ruler)) => gate.pass(ruler).await,
+                _ => Ok(()),
+            }
+        };
+        let (first_up, ()) = tokio::try_join!(gate.pass(&built.prometheus, sink.clock()), evaluated)?;
         Ok(Lit { first_up, open: sink.now() })
     };
     let (planted, lit) = tokio::try_join!(plant, open)?;
@@ -207,9 +218,9 @@ fn unavailable(error: &Unavailable, required: &BTreeSet<String>) -> Broken {
     Broken { component: Some(error.component.clone()), ..Broken::new(reason, format!("failed to {error}")) }
 }
 
-fn gate(plan: &Plan, config: &ConfigSet, spec: &Spec) -> Gate {
-    let alerts = plan
-        .expectations
+/// The alerts that some expectation names.
+fn named(plan: &Plan) -> BTreeSet<String> {
+    plan.expectations
         .iter()
         .flat_map(|step| match &step.what {
             Expectation::Alert(alert) => vec![alert.name.clone()],
@@ -219,7 +230,11 @@ fn gate(plan: &Plan, config: &ConfigSet, spec: &Spec) -> Gate {
             Expectation::Always(always) => vec![always.name.clone()],
             _ => Vec::new(),
         })
-        .collect();
+        .collect()
+}
+
+fn gate(plan: &Plan, config: &ConfigSet, spec: &Spec) -> Gate {
+    let alerts = named(plan).into_iter().filter(|alert| config.evaluator(alert) == Evaluator::Prometheus).collect();
     let prometheus = &config.prometheus;
     let evaluation = prometheus.groups.iter().map(|group| prometheus.interval_of(group)).max();
     Gate {
@@ -310,7 +325,7 @@ fn write(
     // What runs may hold what must not be shared; the copy that stays with the report does not.
     let folder = config_folder(plan, place);
     let kept = place.folder.join("config").join(&plan.name);
-    for file in &rendered.files {
+    for file in rendered.files.iter().filter(|file| log_rules::runs(plan, rendered, file)) {
         for (folder, text) in [(&folder, &file.text), (&kept, &file.shareable())] {
             let path = folder.join(&file.relative);
             put(&path, text).map_err(|error| {
@@ -329,8 +344,11 @@ fn write(
         allocation.set_config(&name, folder.join(path));
         allocation.add_arguments(&name, flag::alertmanager_flags(scale));
     }
+    log_rules::place(rendered, &folder, allocation, spec)?;
     for (name, component) in &spec.components {
-        let own = component.role.is_none_or(|role| !matches!(role, Role::Prometheus | Role::Alertmanager));
+        let own = component.role.is_none_or(|role| {
+            !matches!(role, Role::Prometheus | Role::Alertmanager) && (role != Role::Loki || rendered.loki.is_none())
+        });
         if let Some(config) = component.config.as_ref().filter(|_| own) {
             allocation.set_config(name, spec.folder.join(config.get_ref()));
         }
@@ -353,7 +371,8 @@ fn put(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn tell(rendered: &Rendered, plan: &Plan, sink: &Sink) {
-    for file in rendered.files.iter().filter(|file| !file.diff.is_empty()) {
+    let changed = rendered.files.iter().filter(|file| !file.diff.is_empty());
+    for file in changed.filter(|file| log_rules::runs(plan, rendered, file)) {
         sink.tell(EventKind::ConfigRewritten {
             file: file.original.display().to_string(),
             copy: format!("config/{}/{}", plan.name, file.relative.display()),

@@ -30,6 +30,12 @@ pub fn rfc3339_seconds(at: Nanos) -> String {
     civil(at, "%Y-%m-%dT%H:%M:%SZ")
 }
 
+/// `2024-01-02T03:04:05.678Z`, the fraction as long as it has to be.
+#[must_use]
+pub fn rfc3339(at: Nanos) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(at)).map_or_else(|_| at.to_string(), |time| time.to_string())
+}
+
 /// `2024-01-02 03:04:05.678 +0000 UTC`, as Go prints a time; the fraction has no trailing zeros.
 #[must_use]
 pub fn go_time(at: Nanos) -> String {

@@ -4,6 +4,7 @@
 //! * [`store`] — the entries: judged, kept in chunks, bounded in memory.
 //! * [`eval`] — answers to queries.
 //! * `http` — Loki's API.
+//! * [`ruler`] — alerting rules on the entries, and Alertmanager told of them.
 //! * [`serve`], [`Server`] — starting and stopping.
 //! * [`option`], [`label`], [`metric`], [`clock`] — what all of them use.
 
@@ -14,6 +15,7 @@ pub mod label;
 pub mod logql;
 pub mod metric;
 pub mod option;
+pub mod ruler;
 mod serve;
 pub mod store;
 

@@ -15,6 +15,9 @@ pub struct Options {
     /// Keep the entries in an append-only log in this folder, and read it at start
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// Loki's configuration file: the rules that its `ruler` section names are evaluated; nothing else of it is read
+    #[arg(long)]
+    pub config: Option<PathBuf>,
     /// When the log is forced to the disk
     #[arg(long, value_enum, default_value_t = Fsync::Never)]
     pub fsync: Fsync,
@@ -31,6 +34,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data: None,
+            config: None,
             fsync: Fsync::Never,
             max_bytes: 256 << 20,
             limits: Limits::default(),

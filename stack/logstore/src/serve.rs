@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::http;
 use crate::option::Options;
+use crate::ruler::{self, Ruler};
 use crate::store::Store;
 
 /// Why logstore does not run.
@@ -32,6 +33,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The rules cannot be read or not be evaluated.
+    #[error("start the ruler: {0}")]
+    Ruler(#[from] ruler::Error),
     /// The server broke down.
     #[error("serve: {0}")]
     Serve(#[source] io::Error),
@@ -46,7 +50,8 @@ pub enum Error {
 /// If the address cannot be listened on or the server breaks down.
 pub async fn serve(options: Options, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
     let listener = listen(options.listen).await?;
-    serve_on(listener, open(options).await?, shutdown).await
+    let ruler = read_rules(&options).await?;
+    serve_on(listener, open(options).await?, ruler, shutdown).await
 }
 
 /// Serves until SIGTERM or SIGINT; prints nothing.
@@ -87,12 +92,21 @@ async fn open(options: Options) -> Result<Arc<Store>, Error> {
     }
 }
 
+async fn read_rules(options: &Options) -> Result<Option<Arc<Ruler>>, Error> {
+    let Some(config) = options.config.clone() else { return Ok(None) };
+    let read = tokio::task::spawn_blocking(move || Ruler::read(&config)).await;
+    Ok(read.map_err(|error| Error::Serve(io::Error::other(error)))??.map(Arc::new))
+}
+
 async fn serve_on(
     listener: TcpListener,
     store: Arc<Store>,
+    ruler: Option<Arc<Ruler>>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
-    axum::serve(listener, http::router(store)).with_graceful_shutdown(shutdown).await.map_err(Error::Serve)
+    // evaluations end with the server
+    let _evaluations = ruler.as_ref().map(|ruler| ruler.start(&store));
+    axum::serve(listener, http::router(store, ruler)).with_graceful_shutdown(shutdown).await.map_err(Error::Serve)
 }
 
 /// A store that runs inside this process: for tests, and for whoever wants to know the address.
@@ -112,9 +126,10 @@ impl Server {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let listener = listen(options.listen).await?;
         let address = listener.local_addr().map_err(Error::Serve)?;
+        let ruler = read_rules(&options).await?;
         let store = open(options).await?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve_on(listener, store, async move {
+        let task = tokio::spawn(serve_on(listener, store, ruler, async move {
             let _ = stopped.await;
         }));
         Ok(Self { address, stop, task })

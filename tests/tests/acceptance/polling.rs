@@ -81,6 +81,7 @@ async fn watched(clients: Option<(Prometheus, Alertmanager)>, pids: (i32, i32)) 
         polls += 1;
         match seen {
             Seen::Rules { asked, groups } => drop(record.rules(&groups, asked)),
+            Seen::LogRules { .. } => panic!("nobody asks the log store"),
             Seen::Held { asked, alerts } => record.held(&alerts, asked),
             Seen::Deliveries(deliveries) => record.deliveries(&deliveries),
             Seen::Silent { component, error } => panic!("{component}: {error}"),

@@ -60,7 +60,6 @@ fn sightings(alert: &str, story: &str, letters: &str, inhibited_by: &[&str], sil
             receivers: vec!["pager".into()],
             inhibited_by: texts(inhibited_by),
             silenced_by: texts(silenced_by),
-            ..Sighting::default()
         })
         .collect()
 }

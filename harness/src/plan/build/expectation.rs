@@ -100,11 +100,9 @@ impl Builder<'_> {
     pub(super) fn reach_of(&self, what: &Expectation) -> Duration {
         match what {
             Expectation::Metric(metric) => metric.reach,
-            Expectation::Alert(alert) => bound::alert_window(&self.scaled.prometheus, &alert.name),
-            Expectation::Notification(notification) => {
-                bound::alert_window(&self.scaled.prometheus, &notification.alert)
-            }
-            Expectation::Suppression(it) => bound::alert_window(&self.scaled.prometheus, &it.alert),
+            Expectation::Alert(alert) => self.window_of(&alert.name),
+            Expectation::Notification(notification) => self.window_of(&notification.alert),
+            Expectation::Suppression(it) => self.window_of(&it.alert),
             _ => Duration::ZERO,
         }
     }

@@ -1,6 +1,7 @@
 //! Turns a scenario as written into a [`Plan`]: ids, absolute lengths in real time, scaled queries, bounds.
 
 mod expectation;
+mod log_rules;
 mod message;
 mod signal;
 mod traffic;
@@ -21,6 +22,7 @@ use crate::scenario::{Loaded, spanned::Spanned};
 use crate::source::Location;
 use crate::stack::spec::Signals;
 
+pub use log_rules::LogRules;
 pub use traffic::drawn;
 
 /// What a plan is carried out for.
@@ -64,6 +66,8 @@ pub struct Plan {
     pub reach: Duration,
     /// The longest time after a fault's end until the last page of its alerts may come.
     pub echo: Duration,
+    /// Whether the log store's ruler has its rules: only where the scenario names one of its alerts.
+    pub log_rules: LogRules,
 }
 
 impl Plan {
@@ -86,6 +90,7 @@ impl Plan {
             expectations: Vec::new(),
             reach: Duration::ZERO,
             echo: Duration::ZERO,
+            log_rules: LogRules::LeftOut,
         }
     }
 }
@@ -298,6 +303,7 @@ impl Builder<'_> {
             loads,
             reach,
             echo: echo(&expectations),
+            log_rules: self.log_rules(&expectations),
             expectations,
         })
     }

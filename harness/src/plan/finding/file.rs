@@ -39,7 +39,7 @@ pub fn findings_of(path: &Path, interval: Duration) -> Result<FileFindings, Conf
         return Ok(plain(route_findings(&alertmanager::parse(file, Vec::new())?)));
     }
     if has("scrape_configs") || has("rule_files") {
-        let set = source::read(&ConfigPaths { prometheus: path.to_owned(), alertmanager: None })?;
+        let set = source::read(&ConfigPaths { prometheus: path.to_owned(), ..ConfigPaths::default() })?;
         return Ok(FileFindings { findings: findings(&set), loaded_by: Some(path.to_owned()), assumed: false });
     }
     if let Some((prometheus, set, name)) = loaded_by(path)? {
@@ -65,7 +65,7 @@ fn loaded_by(path: &Path) -> Result<Option<(PathBuf, ConfigSet, String)>, Config
         if file.document.as_ref().is_none_or(|document: &Node| document.get("rule_files").is_none()) {
             continue;
         }
-        let set = source::read(&ConfigPaths { prometheus: prometheus.clone(), alertmanager: None })?;
+        let set = source::read(&ConfigPaths { prometheus: prometheus.clone(), ..ConfigPaths::default() })?;
         let is_wanted = |path: &Path| path.canonicalize().is_ok_and(|path| path == wanted);
         let name = set.prometheus.rule_files.iter().find(|file| is_wanted(&file.path)).map(source::SourceFile::name);
         if let Some(name) = name {

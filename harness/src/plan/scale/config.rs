@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::alertmanager::{self, AlertmanagerConfig};
 use super::promql::{self, Context};
 use super::rule::{self, Rule, RuleGroup, RuleKind};
+use super::ruler::RulerConfig;
 use super::source::{self, ConfigError, SourceFile};
 use super::yaml::{Node, Value};
 use crate::source::Location;
@@ -23,6 +24,37 @@ pub struct ConfigSet {
     pub prometheus: PrometheusConfig,
     /// `alertmanager.yml`, if there is one.
     pub alertmanager: Option<AlertmanagerConfig>,
+    /// Loki's configuration and the rules of its ruler, if it has one.
+    pub ruler: Option<RulerConfig>,
+}
+
+/// Who evaluates an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evaluator {
+    /// Prometheus.
+    Prometheus,
+    /// The log store's ruler.
+    Ruler,
+}
+
+impl ConfigSet {
+    /// Who evaluates the alert of this name, by the rule files; Prometheus where no file has it. A name that both have is
+    /// refused when the stack is read ([`Self::ambiguous`]).
+    #[must_use]
+    pub fn evaluator(&self, alert: &str) -> Evaluator {
+        match &self.ruler {
+            Some(ruler) if ruler.makes(alert) => Evaluator::Ruler,
+            _ => Evaluator::Prometheus,
+        }
+    }
+
+    /// The first alert that both Prometheus and the ruler make, with its place: nobody could tell which of them fired.
+    #[must_use]
+    pub fn ambiguous(&self) -> Option<(&str, &Location)> {
+        let alerts = self.ruler.iter().flat_map(RulerConfig::alerts);
+        let mut twice = alerts.filter(|(_, alert)| !self.prometheus.alerts_named(&alert.name).is_empty());
+        twice.next().map(|(_, alert)| (alert.name.as_str(), &alert.location))
+    }
 }
 
 /// `prometheus.yml` and its rules.
@@ -171,7 +203,7 @@ pub fn parse(
     templates: Vec<SourceFile>,
 ) -> Result<ConfigSet, ConfigError> {
     let alertmanager = alertmanager.map(|file| alertmanager::parse(file, templates)).transpose()?;
-    Ok(ConfigSet { prometheus: parse_prometheus(prometheus, rule_files)?, alertmanager })
+    Ok(ConfigSet { prometheus: parse_prometheus(prometheus, rule_files)?, alertmanager, ruler: None })
 }
 
 fn parse_prometheus(file: SourceFile, rule_files: Vec<SourceFile>) -> Result<PrometheusConfig, ConfigError> {

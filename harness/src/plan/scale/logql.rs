@@ -1,15 +1,34 @@
 //! LogQL under a time scale: ranges and offsets are divided, and nothing inside of strings, nor the durations that label
 //! filters compare with (`| duration > 10s` is a latency, and latencies stay real). Fed with scenario queries.
 
+use std::time::Duration;
+
+use logstore::logql::{self, Metric, MetricKind, Query};
+
 use super::duration::{self, Rounding, Scale};
+use super::promql::Replacement;
 
 /// `text` with its range windows and offsets divided by the scale.
 #[must_use]
 pub fn scale(text: &str, scale: Scale) -> String {
-    if scale.is_identity() {
-        return text.to_owned();
-    }
     let mut scaled = String::with_capacity(text.len());
+    let mut at = 0;
+    for replacement in replacements(text, scale) {
+        scaled.push_str(&text[at..replacement.span.start]);
+        scaled.push_str(&replacement.text);
+        at = replacement.span.end;
+    }
+    scaled.push_str(&text[at..]);
+    scaled
+}
+
+/// What has to be replaced in `text` so that its range windows and offsets are divided by the scale, in order.
+#[must_use]
+pub fn replacements(text: &str, scale: Scale) -> Vec<Replacement> {
+    if scale.is_identity() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
     let mut at = 0;
     while let Some(character) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -21,14 +40,46 @@ pub fn scale(text: &str, scale: Scale) -> String {
             _ => character.len_utf8(),
         };
         let part = &rest[..length];
-        match character {
-            '[' => scaled.push_str(&range(part, scale)),
-            'o' if length > 1 => scaled.push_str(&last_duration(part, scale)),
-            _ => scaled.push_str(part),
+        let shortened = match character {
+            '[' => range(part, scale),
+            'o' if length > 1 => last_duration(part, scale),
+            _ => part.to_owned(),
+        };
+        if shortened != part {
+            found.push(Replacement { span: at..at + length, text: shortened });
         }
         at += length;
     }
-    scaled
+    found
+}
+
+/// The windows and offsets of a metric query, in the order of its tree: what [`scale`] must have divided.
+///
+/// # Errors
+/// The parser's words when the text is no LogQL, or gives lines and no numbers.
+pub fn windows(text: &str) -> Result<Vec<(Duration, i64)>, String> {
+    let query = logql::parse(text).map_err(|error| error.to_string())?;
+    let Query::Metric(metric) = query else {
+        return Err("the expression gives lines, not numbers: wrap it, as in `count_over_time(… [5m]) > 0`".to_owned());
+    };
+    let mut found = Vec::new();
+    collect(&metric, &mut found);
+    Ok(found)
+}
+
+fn collect(metric: &Metric, found: &mut Vec<(Duration, i64)>) {
+    match &metric.kind {
+        MetricKind::Range(range) => {
+            found.push((Duration::from_nanos(range.range.unsigned_abs()), range.offset));
+        }
+        MetricKind::Vector(vector) => collect(&vector.inner, found),
+        MetricKind::Binary(binary) => {
+            collect(&binary.left, found);
+            collect(&binary.right, found);
+        }
+        MetricKind::LabelReplace { inner, .. } => collect(inner, found),
+        MetricKind::Literal(_) | MetricKind::VectorLiteral(_) => {}
+    }
 }
 
 fn quoted(rest: &str) -> usize {
@@ -107,6 +158,23 @@ mod tests {
         ] {
             assert_eq!(scale(text, Scale::new(60.0).unwrap()), expected);
         }
+    }
+
+    #[test]
+    fn the_windows_of_a_query_are_read_from_its_tree() {
+        let seconds = |text: &str| -> Result<Vec<(f64, f64)>, String> {
+            let found = windows(text)?;
+            Ok(found
+                .into_iter()
+                .map(|(window, offset)| (window.as_secs_f64(), offset as f64 / 1e9))
+                .collect::<Vec<_>>())
+        };
+        let text =
+            r#"sum(rate({a="[1h]"}[5m] offset 1h)) / sum(count_over_time({a="b"} | json | x > 10s [90s])) > 0.05"#;
+        assert_eq!(seconds(text), Ok(vec![(300.0, 3600.0), (90.0, 0.0)]));
+        assert_eq!(seconds(&scale(text, Scale::new(60.0).unwrap())), Ok(vec![(5.0, 60.0), (1.5, 0.0)]));
+        assert!(windows(r#"{a="b"}"#).unwrap_err().contains("lines"));
+        assert!(windows("rate(").is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! start what was rendered) and the report (which shows the diff).
 //!
 //! * [`source`] reads files, the only I/O here; [`config`] and [`alertmanager`] are what they say;
+//! * [`ruler`] is what the log store's own ruler is told;
 //! * [`promql`] and [`logql`] scale queries; [`render`] rewrites the files; [`flag`] knows the command lines.
 
 pub mod alertmanager;
@@ -15,6 +16,7 @@ pub mod problem;
 pub mod promql;
 pub mod render;
 pub mod rule;
+pub mod ruler;
 pub mod source;
 pub mod yaml;
 
@@ -22,4 +24,5 @@ pub use config::{ConfigSet, PrometheusConfig, ScrapeJob};
 pub use duration::Scale;
 pub use problem::{Caveat, ScaleProblem};
 pub use rule::{Rule, RuleGroup, RuleKind};
+pub use ruler::{LogAlert, LogGroup, RulerConfig};
 pub use source::{ConfigError, ConfigPaths, read};

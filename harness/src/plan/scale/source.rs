@@ -9,7 +9,7 @@ use regex::Regex;
 use super::config::{self, ConfigSet};
 use super::promql::PromqlError;
 use super::yaml::{self, Node, YamlError};
-use super::{alertmanager, duration, rule};
+use super::{alertmanager, duration, rule, ruler};
 use crate::source::Location;
 
 /// Where the user's files are.
@@ -19,6 +19,8 @@ pub struct ConfigPaths {
     pub prometheus: PathBuf,
     /// `alertmanager.yml`; its templates are found from it.
     pub alertmanager: Option<PathBuf>,
+    /// Loki's configuration; the rules of its ruler are found from it.
+    pub loki: Option<PathBuf>,
 }
 
 /// A file of the configuration, parsed as YAML.
@@ -118,17 +120,31 @@ pub fn read(paths: &ConfigPaths) -> Result<ConfigSet, ConfigError> {
             }
         }
     }
+    let mut logs = paths.loki.as_deref().map(ruler_files).transpose()?.flatten();
     let mut files: Vec<&mut SourceFile> = Vec::new();
     let mut prometheus = prometheus;
     let mut alertmanager = alertmanager;
     files.push(&mut prometheus);
     files.extend(rules.iter_mut().chain(&mut targets).chain(alertmanager.iter_mut()).chain(templates.iter_mut()));
+    files.extend(logs.iter_mut().flat_map(|(loki, rules)| [loki].into_iter().chain(rules)));
     set_relative(&mut files);
     let mut set = config::parse(prometheus, rules, alertmanager, templates)?;
     set.prometheus.unmatched_rule_files = unmatched;
     set.prometheus.unmatched_target_files = unmatched_targets;
     set.prometheus.add_target_files(targets)?;
+    set.ruler = logs.map(|(loki, rules)| ruler::parse(loki, rules)).transpose()?;
     Ok(set)
+}
+
+/// Loki's configuration and the files of its ruler; none where it names no folder of rules.
+fn ruler_files(path: &Path) -> Result<Option<(SourceFile, Vec<SourceFile>)>, ConfigError> {
+    let file = load(path)?;
+    let Some(folder) = ruler::folder(&file) else { return Ok(None) };
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let visible = |path: &PathBuf| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let mut paths: Vec<PathBuf> = entries.filter(|path| path.is_file() && visible(path)).collect();
+    paths.sort();
+    Ok(Some((file, paths.iter().map(|path| load(path)).collect::<Result<_, _>>()?)))
 }
 
 type Unmatched = Vec<(Location, String)>;
@@ -394,6 +410,7 @@ mod tests {
         let paths = ConfigPaths {
             prometheus: at("prometheus/prometheus.yml"),
             alertmanager: Some(at("alertmanager/alertmanager.yml")),
+            loki: None,
         };
         let set = read(&paths).unwrap();
         let places: Vec<String> =
@@ -418,11 +435,12 @@ mod tests {
         ];
         for (text, expected) in cases {
             let folder = folder(&[("prometheus.yml", text)]);
-            let error = read(&ConfigPaths { prometheus: folder.path().join("prometheus.yml"), alertmanager: None })
-                .unwrap_err();
+            let error =
+                read(&ConfigPaths { prometheus: folder.path().join("prometheus.yml"), ..ConfigPaths::default() })
+                    .unwrap_err();
             assert!(error.to_string().contains(expected), "{text:?}: {error}");
         }
-        let missing = read(&ConfigPaths { prometheus: "/nowhere/p.yml".into(), alertmanager: None }).unwrap_err();
+        let missing = read(&ConfigPaths { prometheus: "/nowhere/p.yml".into(), ..ConfigPaths::default() }).unwrap_err();
         assert!(missing.to_string().contains("/nowhere/p.yml"));
     }
 
@@ -430,7 +448,8 @@ mod tests {
     fn bytes_that_are_no_text_are_named_by_offset_b11() {
         let folder = folder(&[]);
         std::fs::write(folder.path().join("p.yml"), b"a: \xff\n").unwrap();
-        let error = read(&ConfigPaths { prometheus: folder.path().join("p.yml"), alertmanager: None }).unwrap_err();
+        let error =
+            read(&ConfigPaths { prometheus: folder.path().join("p.yml"), ..ConfigPaths::default() }).unwrap_err();
         assert!(error.to_string().contains("byte 3"), "{error}");
     }
 

@@ -11,6 +11,7 @@ use crate::clock::Stamp;
 use crate::event::EventKind;
 use crate::expect::Expectation;
 use crate::expect::way::Truth;
+use crate::plan::build::LogRules;
 use crate::run::observe::{self, Seen};
 use crate::telemetry::prometheus::OwnCounters;
 
@@ -44,6 +45,12 @@ impl Floor {
         self.record.rhythm(holding.max(PATIENCE), KNOCKS.max(PATIENCE));
         let clients = &self.built.clients;
         tokio::spawn(observe::rules(clients.prometheus.clone(), period, clock, to.clone(), self.stop.clone()));
+        let ruler = clients.ruler.clone().filter(|_| self.plan().log_rules == LogRules::Evaluated);
+        if let (Some(ruler), Some(config)) = (ruler, &self.built.rendered.config.ruler) {
+            let quickest = config.groups.iter().map(|group| config.interval_of(group)).min();
+            let period = (quickest.unwrap_or(evaluation) / 2).clamp(Duration::from_millis(100), Duration::from_secs(1));
+            tokio::spawn(observe::log_rules(ruler, period, clock, to.clone(), self.stop.clone()));
+        }
         if let Some(alertmanager) = clients.alertmanager.clone() {
             tokio::spawn(observe::holdings(alertmanager, holding, clock, to.clone(), self.stop.clone()));
         }
@@ -69,6 +76,12 @@ impl Floor {
                     self.drill.sink.tell_at(at, event);
                 }
                 self.reachability("prometheus", None);
+            }
+            Seen::LogRules { asked, groups } => {
+                for (at, event) in self.record.log_rules(&groups, asked) {
+                    self.drill.sink.tell_at(at, event);
+                }
+                self.reachability("loki", None);
             }
             Seen::Held { asked, alerts } => {
                 self.record.held(&alerts, asked);
@@ -96,6 +109,13 @@ impl Floor {
         let at = self.sink().now();
         if let Ok(metrics) = self.built.clients.prometheus.own_metrics().await {
             self.record.counted(OwnCounters::of(&metrics), at);
+        }
+        if let Some(ruler) = self.built.clients.ruler.as_ref().filter(|_| self.plan().log_rules == LogRules::Evaluated)
+        {
+            let at = self.sink().now();
+            if let Ok(counters) = ruler.own_counters().await {
+                self.record.logs_counted(counters, at);
+            }
         }
         if let Ok(runtime) = self.built.clients.prometheus.runtime_info().await
             && let Some(started) = runtime.started

@@ -4,6 +4,7 @@
 //! paged until there are no more (T47, B32), and what cannot be read completely comes with a warning.
 
 mod paging;
+mod ruler;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use super::prometheus::query::{self, Sample, Series, Value as QueryValue};
 use super::{Answer, Error, Labels};
 use crate::clock::Stamp;
 use paging::{Pages, Step};
+pub use ruler::Ruler;
 
 /// Loki's default for `max_entries_limit_per_query`.
 pub const LARGEST_PAGE: usize = 5000;

@@ -94,17 +94,24 @@ impl OwnCounters {
     /// Reads them out of [`Prometheus::own_metrics`].
     #[must_use]
     pub fn of(metrics: &Exposition) -> Self {
+        Self::prefixed(metrics, "")
+    }
+
+    /// The same of a server that puts `prefix` before Prometheus's names, as Loki's ruler does.
+    #[must_use]
+    pub fn prefixed(metrics: &Exposition, prefix: &str) -> Self {
+        let named = |name: &str| format!("{prefix}{name}");
         let by_group = |name: &str| {
             let mut groups = BTreeMap::new();
-            for sample in metrics.samples().filter(|sample| sample.name == name) {
+            for sample in metrics.samples().filter(|sample| sample.name == named(name)) {
                 let group = sample.labels.get("rule_group").cloned().unwrap_or_default();
                 *groups.entry(group).or_default() += sample.value;
             }
             groups
         };
         Self {
-            notifications_dropped: metrics.sum("prometheus_notifications_dropped_total", &[]),
-            notification_errors: metrics.sum("prometheus_notifications_errors_total", &[]),
+            notifications_dropped: metrics.sum(&named("prometheus_notifications_dropped_total"), &[]),
+            notification_errors: metrics.sum(&named("prometheus_notifications_errors_total"), &[]),
             iterations: by_group("prometheus_rule_group_iterations_total"),
             iterations_missed: by_group("prometheus_rule_group_iterations_missed_total"),
             evaluation_failures: by_group("prometheus_rule_evaluation_failures_total"),

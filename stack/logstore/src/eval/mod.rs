@@ -25,6 +25,7 @@ pub(crate) use json::member as json_member;
 pub(crate) use logfmt::pairs as logfmt_pairs;
 pub(crate) use stream::transform;
 pub use stream::{LineResult, StreamResult};
+pub(crate) use template::{ALERT_VARIABLES, AlertData, render_alert};
 
 /// What to evaluate and where.
 #[derive(Clone, Debug)]

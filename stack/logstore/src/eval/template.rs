@@ -1,11 +1,14 @@
-//! Executes the templates of `line_format` and `label_format`.
+//! Executes the templates of `line_format` and `label_format`, and those of alerts.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::function;
 use super::line::{ERROR, ERROR_DETAILS, Line};
 use crate::clock::{self, Nanos};
-use crate::logql::{Call, Node, Operand, Pipeline, Template};
+use crate::label::Labels;
+use crate::logql::{Call, Dialect, Node, Operand, Pipeline, Template};
 
 /// How long a rendered text may become.
 pub(super) const MAX_OUTPUT: usize = 1 << 20;
@@ -21,6 +24,10 @@ pub(super) enum Value {
     Time(Nanos),
     /// The labels of the line.
     Labels,
+    /// Names and texts; what is absent reads as nothing.
+    Map(Arc<BTreeMap<String, String>>),
+    /// Fields; what is absent is an error.
+    Record(Arc<[(&'static str, Value)]>),
 }
 
 impl Value {
@@ -40,6 +47,14 @@ impl Value {
                 }
                 out + "]"
             }
+            Self::Map(map) => {
+                let pairs: Vec<String> = map.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+                format!("map[{}]", pairs.join(" "))
+            }
+            Self::Record(fields) => {
+                let values: Vec<String> = fields.iter().map(|(_, value)| value.print(line)).collect();
+                format!("{{{}}}", values.join(" "))
+            }
         }
     }
 
@@ -51,7 +66,8 @@ impl Value {
             Self::Integer(value) => *value != 0,
             Self::Float(value) => *value != 0.0,
             Self::Text(text) => !text.is_empty(),
-            Self::Time(_) | Self::Labels => true,
+            Self::Map(map) => !map.is_empty(),
+            Self::Time(_) | Self::Labels | Self::Record(_) => true,
         }
     }
 }
@@ -80,12 +96,50 @@ pub(super) fn go_float(value: f64) -> String {
 /// # Errors
 /// What went wrong, for `__error_details__`.
 pub(super) fn render(template: &Template, line: &Line<'_>) -> Result<String, String> {
-    let mut scope = Scope { line, variables: Vec::new(), out: String::new() };
+    let mut scope = Scope { dialect: template.dialect, line, variables: Vec::new(), out: String::new() };
     scope.nodes(&template.nodes, &Value::Labels)?;
     Ok(scope.out)
 }
 
+/// What the templates of an alert can read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AlertData<'a> {
+    /// The labels of the series that the rule found.
+    pub(crate) labels: &'a Labels,
+    /// Those of the ruler.
+    pub(crate) external_labels: &'a Labels,
+    /// Where the ruler is reached.
+    pub(crate) external_url: &'a str,
+    /// The series' value.
+    pub(crate) value: f64,
+}
+
+/// The variables that every template of an alert knows.
+pub(crate) const ALERT_VARIABLES: [&str; 4] = ["labels", "externalLabels", "externalURL", "value"];
+
+/// The text that `template` makes of an alert.
+///
+/// # Errors
+/// What went wrong.
+pub(crate) fn render_alert(template: &Template, data: AlertData<'_>) -> Result<String, String> {
+    let map = |labels: &Labels| {
+        Value::Map(Arc::new(labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+    };
+    let url = data.external_url.to_owned();
+    let values = [map(data.labels), map(data.external_labels), Value::Text(url), Value::Float(data.value)];
+    let fields = ["Labels", "ExternalLabels", "ExternalURL", "Value"];
+    let dot = Value::Record(fields.into_iter().zip(values.iter().cloned()).collect());
+    let variables = ALERT_VARIABLES.iter().map(|name| (*name).to_owned()).zip(values).collect();
+    let none = Labels::default();
+    let line = Line::new(0, "", &none, None);
+    let mut scope = Scope { dialect: template.dialect, line: &line, variables, out: String::new() };
+    scope.variables.push((String::new(), dot.clone()));
+    scope.nodes(&template.nodes, &dot)?;
+    Ok(scope.out)
+}
+
 struct Scope<'a> {
+    dialect: Dialect,
     line: &'a Line<'a>,
     variables: Vec<(String, Value)>,
     out: String,
@@ -164,7 +218,15 @@ impl Scope<'_> {
             arguments.push(self.operand(operand, dot)?);
         }
         arguments.extend(last);
-        function::call(name, &arguments, self.line).map_err(|e| format!("error calling {name}: {e}"))
+        arguments.extend(self.given(name));
+        function::call(self.dialect, name, &arguments, self.line).map_err(|e| format!("error calling {name}: {e}"))
+    }
+
+    /// What a function needs that is not written: the ruler's address.
+    fn given(&self, name: &str) -> Option<Value> {
+        let wanted = self.dialect == Dialect::Alert && matches!(name, "externalURL" | "pathPrefix");
+        let url = self.variables.iter().find(|(known, _)| known == "externalURL");
+        url.filter(|_| wanted).map(|(_, value)| value.clone())
     }
 
     /// `and` and `or` answer one of their arguments and stop at the one that decides.
@@ -184,7 +246,9 @@ impl Scope<'_> {
         match operand {
             Operand::Dot => Ok(dot.clone()),
             Operand::Field(path) => self.field(dot, path),
-            Operand::Variable(name, path) if name.is_empty() => self.field(&Value::Labels, path),
+            Operand::Variable(name, path) if name.is_empty() && self.dialect == Dialect::Line => {
+                self.field(&Value::Labels, path)
+            }
             Operand::Variable(name, path) => {
                 let known =
                     self.variables.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
@@ -196,7 +260,8 @@ impl Scope<'_> {
             Operand::Bool(value) => Ok(Value::Bool(*value)),
             Operand::Nil => Ok(Value::Nil),
             Operand::Function(name) => {
-                function::call(name, &[], self.line).map_err(|e| format!("error calling {name}: {e}"))
+                let given: Vec<Value> = self.given(name).into_iter().collect();
+                function::call(self.dialect, name, &given, self.line).map_err(|e| format!("error calling {name}: {e}"))
             }
             Operand::Group(pipeline, path) => {
                 let value = self.pipeline(pipeline, dot)?;
@@ -215,6 +280,11 @@ impl Scope<'_> {
                 };
                 self.field(&Value::Text(found.to_owned()), rest)
             }
+            Value::Map(map) => self.field(&Value::Text(map.get(name).cloned().unwrap_or_default()), rest),
+            Value::Record(fields) => match fields.iter().find(|(known, _)| known == name) {
+                Some((_, value)) => self.field(value, rest),
+                None => Err(format!("can't evaluate field {name} in an alert's data")),
+            },
             _ => Err(format!("can't evaluate field {name} in type string")),
         }
     }

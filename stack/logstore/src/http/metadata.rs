@@ -117,7 +117,10 @@ pub(super) async fn ready() -> Response {
 
 /// The store's own numbers.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let text = app.store.metrics().render();
+    let mut text = app.store.metrics().render();
+    if let Some(ruler) = &app.ruler {
+        ruler.render(&mut text);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

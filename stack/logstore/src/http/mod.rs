@@ -6,6 +6,7 @@ mod metadata;
 mod parameter;
 mod push;
 mod query;
+mod rules;
 mod tail;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use axum::response::Response;
 use axum::routing::{any, get, post};
 use tokio::sync::Semaphore;
 
+use crate::ruler::Ruler;
 use crate::store::Store;
 use failure::Failure;
 
@@ -30,14 +32,15 @@ const CONCURRENT_PUSHES: usize = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     store: Arc<Store>,
+    ruler: Option<Arc<Ruler>>,
     queries: Arc<Semaphore>,
     pushes: Arc<Semaphore>,
 }
 
-/// The routes of a store.
-pub(crate) fn router(store: Arc<Store>) -> Router {
+/// The routes of a store, and of the ruler where there is one.
+pub(crate) fn router(store: Arc<Store>, ruler: Option<Arc<Ruler>>) -> Router {
     let semaphore = |permits| Arc::new(Semaphore::new(permits));
-    let app = App { store, queries: semaphore(CONCURRENT_QUERIES), pushes: semaphore(CONCURRENT_PUSHES) };
+    let app = App { store, ruler, queries: semaphore(CONCURRENT_QUERIES), pushes: semaphore(CONCURRENT_PUSHES) };
     Router::new()
         .route("/loki/api/v1/push", post(push::push))
         .route("/loki/api/v1/query", get(query::instant).post(query::instant))
@@ -49,6 +52,11 @@ pub(crate) fn router(store: Arc<Store>) -> Router {
         .route("/loki/api/v1/index/stats", get(metadata::statistics).post(metadata::statistics))
         .route("/loki/api/v1/tail", get(tail::tail))
         .route("/loki/api/v1/status/buildinfo", get(metadata::build_info))
+        .route("/prometheus/api/v1/rules", get(rules::rules))
+        .route("/prometheus/api/v1/alerts", get(rules::alerts))
+        .route("/loki/api/v1/rules", get(rules::listed))
+        .route("/loki/api/v1/rules/{file}", get(rules::listed_file))
+        .route("/loki/api/v1/rules/{file}/{group}", get(rules::listed_group))
         .route("/ready", get(metadata::ready))
         .route("/metrics", get(metadata::metrics))
         .route("/config", get(metadata::config))

@@ -29,7 +29,7 @@ pub use expression::{
 pub use path::PathStep;
 pub use pattern::{Pattern, PatternPart};
 pub use re2::compile as compile_regex;
-pub use template::{Call, Node, Operand, Pipeline, Template, TemplateError};
+pub use template::{Call, Dialect, Node, Operand, Pipeline, Template, TemplateError};
 pub(crate) use unit::{go_duration, prometheus_duration};
 pub use unit::{parse_bytes, parse_duration};
 

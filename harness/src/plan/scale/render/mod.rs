@@ -6,6 +6,7 @@ mod leak;
 pub mod mute;
 mod receiver;
 mod redact;
+mod rules;
 mod scaling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use super::duration::Scale;
 use super::edit::{EditError, Edits};
 use super::problem::{Caveat, ScaleProblem};
 use super::promql::PromqlError;
+use super::ruler;
 use super::source::{self, ConfigError, SourceFile};
 use crate::source::Location;
 
@@ -69,6 +71,10 @@ pub struct Rendered {
     pub prometheus: PathBuf,
     /// `alertmanager.yml` among them.
     pub alertmanager: Option<PathBuf>,
+    /// Loki's configuration among them, if it has a ruler.
+    pub loki: Option<PathBuf>,
+    /// The files of the ruler's rules among them.
+    pub log_rules: Vec<PathBuf>,
     /// What the rendered files say, parsed again; bounds are computed from it.
     pub config: ConfigSet,
     /// Integrations and the inboxes they were pointed at.
@@ -136,11 +142,13 @@ pub fn render(set: &ConfigSet, request: &RenderRequest<'_>) -> Result<Rendered, 
     let rules = work.rules(set)?;
     let targets = work.target_files(set, request)?;
     let alertmanager = work.alertmanager(set, request)?;
+    let (loki, log_rules) = work.ruler(set)?;
     if !work.problems.is_empty() {
         return Err(RenderError::Refused(work.problems));
     }
     let templates = set.alertmanager.iter().flat_map(|config| &config.templates);
-    let files = [&prometheus].into_iter().chain(&rules).chain(&targets).chain(&alertmanager).cloned();
+    let files = [&prometheus].into_iter().chain(&rules).chain(&targets).chain(&alertmanager);
+    let files = files.chain(&loki).chain(&log_rules).cloned();
     let files = files.chain(templates.map(|file| rewritten(file, file.text.clone()))).collect();
     let again = |file: &RewrittenFile| source::from_text(&file.relative, file.text.clone());
     let mut config = config::parse(
@@ -150,6 +158,9 @@ pub fn render(set: &ConfigSet, request: &RenderRequest<'_>) -> Result<Rendered, 
         set.alertmanager.iter().flat_map(|config| config.templates.clone()).collect(),
     )?;
     config.prometheus.add_target_files(targets.iter().map(again).collect::<Result<_, _>>()?)?;
+    if let Some(loki) = &loki {
+        config.ruler = Some(ruler::parse(again(loki)?, log_rules.iter().map(again).collect::<Result<_, _>>()?)?);
+    }
     if let (Receivers::Redirected { .. }, Some(manager)) = (request.receivers, &config.alertmanager) {
         let leaks = leak::leaks(manager, &work.slots);
         if !leaks.is_empty() {
@@ -169,6 +180,8 @@ pub fn render(set: &ConfigSet, request: &RenderRequest<'_>) -> Result<Rendered, 
     Ok(Rendered {
         prometheus: prometheus.relative.clone(),
         alertmanager: alertmanager.map(|file| file.relative),
+        loki: loki.map(|file| file.relative),
+        log_rules: log_rules.into_iter().map(|file| file.relative).collect(),
         files,
         config,
         slots: work.slots,

@@ -58,7 +58,7 @@ impl Work {
         self.scale.shorten(written, Rounding::Up).duration
     }
 
-    fn set_interval(&mut self, file: &SourceFile, node: &Node, key: &str, edits: &mut Edits) {
+    pub(super) fn set_interval(&mut self, file: &SourceFile, node: &Node, key: &str, edits: &mut Edits) {
         if let Some(written) = node.text().and_then(duration::parse) {
             let scaled = self.tick(file, node, key, written);
             edits.set(node, &duration::print(scaled));
@@ -66,7 +66,7 @@ impl Work {
     }
 
     /// The scaled length of an interval that must stay on Prometheus's grid.
-    fn tick(&mut self, file: &SourceFile, node: &Node, key: &str, written: Duration) -> Duration {
+    pub(super) fn tick(&mut self, file: &SourceFile, node: &Node, key: &str, written: Duration) -> Duration {
         let scaled = self.scale.shorten(written, Rounding::Up);
         let largest = Scale::largest_for(written);
         let complaint = if scaled.duration < SHORTEST_TICK || (!scaled.exact && scaled.duration == SHORTEST_TICK) {
@@ -271,7 +271,7 @@ pub(crate) fn ceil_to(duration: Duration, interval: Duration) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-fn set_duration(node: &Node, scale: Scale, rounding: Rounding, edits: &mut Edits) {
+pub(super) fn set_duration(node: &Node, scale: Scale, rounding: Rounding, edits: &mut Edits) {
     if let Some(written) = node.text().and_then(duration::parse).filter(|written| !written.is_zero()) {
         edits.set(node, &duration::print(scale.shorten(written, rounding).duration));
     }

@@ -4,18 +4,24 @@ use super::filter::{parse_go_duration, parse_size};
 use super::line::Line;
 use super::template::{MAX_OUTPUT, Value};
 use crate::clock::{self, Nanos, SECOND};
+use crate::logql::Dialect;
 
+mod alert;
 mod text;
 
 type Outcome = Result<Value, String>;
 
 /// Calls a function with its arguments.
-pub(super) fn call(name: &str, arguments: &[Value], line: &Line<'_>) -> Outcome {
+pub(super) fn call(dialect: Dialect, name: &str, arguments: &[Value], line: &Line<'_>) -> Outcome {
     let arguments = Arguments { all: arguments, line };
+    let own = || match dialect {
+        Dialect::Alert => alert::call(name, &arguments),
+        Dialect::Line => {
+            text::call(name, &arguments).or_else(|| number(name, &arguments)).or_else(|| time(name, &arguments))
+        }
+    };
     builtin(name, &arguments)
-        .or_else(|| text::call(name, &arguments))
-        .or_else(|| number(name, &arguments))
-        .or_else(|| time(name, &arguments))
+        .or_else(own)
         .unwrap_or_else(|| Err(format!("logstore does not support the template function {name}")))
 }
 
@@ -75,7 +81,8 @@ fn type_name(value: &Value) -> &'static str {
         Value::Float(_) => "float64",
         Value::Text(_) => "string",
         Value::Time(_) => "time.Time",
-        Value::Labels => "map[string]string",
+        Value::Labels | Value::Map(_) => "map[string]string",
+        Value::Record(_) => "struct",
     }
 }
 
@@ -86,7 +93,7 @@ fn to_integer(value: &Value) -> i64 {
         Value::Float(value) => *value as i64,
         Value::Bool(value) => i64::from(*value),
         Value::Text(text) => text.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |value| value as i64)),
-        Value::Nil | Value::Time(_) | Value::Labels => 0,
+        Value::Nil | Value::Time(_) | Value::Labels | Value::Map(_) | Value::Record(_) => 0,
     }
 }
 
@@ -127,10 +134,12 @@ fn builtin(name: &str, a: &Arguments<'_>) -> Option<Outcome> {
         "len" => a.at(0).and_then(|value| match value {
             Value::Text(text) => Ok(Value::Integer(length(text.len()))),
             Value::Labels => Ok(Value::Integer(length(a.line.series().len()))),
+            Value::Map(map) => Ok(Value::Integer(length(map.len()))),
             other => Err(format!("len of type {}", type_name(other))),
         }),
         "index" => a.at(0).and_then(|value| match value {
             Value::Labels => a.text(1).map(|name| Value::Text(a.line.value(name).to_owned())),
+            Value::Map(map) => a.text(1).map(|name| Value::Text(map.get(name).cloned().unwrap_or_default())),
             other => Err(format!("can't index item of type {}", type_name(other))),
         }),
         "slice" => slice(a),
@@ -242,6 +251,7 @@ fn formatted(verb: char, precision: Option<usize>, value: &Value, line: &Line<'_
             Some(length) => text.chars().take(length).collect(),
             None => text.clone(),
         },
+        ('g', Value::Float(value)) if precision.is_some() => alert::significant(*value, precision.unwrap_or(6)),
         ('v' | 'g', value) => value.print(line),
         (verb, value) => format!("%!{verb}({}={})", type_name(value), value.print(line)),
     }

@@ -64,7 +64,7 @@ fn cutset(characters: &str) -> impl Fn(char) -> bool + '_ {
     move |c| characters.contains(c)
 }
 
-fn title(text: &str) -> String {
+pub(super) fn title(text: &str) -> String {
     let mut start = true;
     let upper = |c: char, start: bool| if start { c.to_uppercase().collect::<String>() } else { c.to_string() };
     text.chars()

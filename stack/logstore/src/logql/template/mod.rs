@@ -1,12 +1,25 @@
-//! Go's `text/template`, the part that `line_format` and `label_format` use: parsed here, executed by `eval`.
+//! Go's `text/template`, the part that `line_format`, `label_format` and the texts of alerts use: parsed here, executed by
+//! `eval`.
 
+mod walk;
 mod words;
 
 use words::{Words, first_word};
 
+/// Which functions a template knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Those of `line_format` and `label_format`.
+    Line,
+    /// Those of labels and annotations of alerts, which are Prometheus's.
+    Alert,
+}
+
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
+    /// Which functions it knows.
+    pub dialect: Dialect,
     /// As written.
     pub text: String,
     /// In order.
@@ -74,8 +87,38 @@ pub enum Operand {
 #[error("{0}")]
 pub struct TemplateError(String);
 
-/// Those that parse and that logstore does not evaluate.
+/// Those of lines that parse and that logstore does not evaluate.
 const UNSUPPORTED: [&str; 8] = ["fromJson", "toDate", "toDateInZone", "html", "js", "call", "break", "continue"];
+
+/// Those of alerts that parse and that logstore does not evaluate.
+const UNSUPPORTED_IN_ALERTS: [&str; 17] = [
+    "html",
+    "js",
+    "call",
+    "break",
+    "continue",
+    "query",
+    "first",
+    "label",
+    "value",
+    "strvalue",
+    "sortByLabel",
+    "args",
+    "safeHtml",
+    "tmpl",
+    "tableLink",
+    "graphLink",
+    "toTime",
+];
+
+impl Dialect {
+    const fn unsupported(self) -> &'static [&'static str] {
+        match self {
+            Self::Line => &UNSUPPORTED,
+            Self::Alert => &UNSUPPORTED_IN_ALERTS,
+        }
+    }
+}
 
 /// How deep blocks and parentheses may nest.
 const MAX_DEPTH: usize = 64;
@@ -86,18 +129,27 @@ impl Template {
     /// # Errors
     /// Unclosed actions, unknown functions, misplaced `else` and `end`, malformed operands.
     pub fn parse(name: &str, text: &str) -> Result<Self, TemplateError> {
-        let mut parser = Parser { name, pieces: split(text).map_err(|e| error(name, &e))?.into_iter(), depth: 0 };
+        Self::parse_as(Dialect::Line, name, text)
+    }
+
+    /// As [`Self::parse`], with the functions of `dialect`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_as(dialect: Dialect, name: &str, text: &str) -> Result<Self, TemplateError> {
+        let pieces = split(text).map_err(|e| error(name, &e))?.into_iter();
+        let mut parser = Parser { dialect, name, pieces, depth: 0 };
         let (nodes, end) = parser.block()?;
         if let Some(end) = end {
             return Err(error(name, &format!("unexpected {{{{{end}}}}}")));
         }
-        Ok(Self { text: text.to_owned(), nodes })
+        Ok(Self { dialect, text: text.to_owned(), nodes })
     }
 
     /// The first thing in it that logstore does not evaluate.
     #[must_use]
     pub fn unsupported(&self) -> Option<String> {
-        nodes_unsupported(&self.nodes)
+        walk::unsupported(&self.nodes, self.dialect.unsupported())
     }
 }
 
@@ -105,58 +157,23 @@ impl Template {
     /// Whether its output depends on labels.
     #[must_use]
     pub fn reads_labels(&self) -> bool {
-        nodes_read(&self.nodes)
+        walk::reads_labels(&self.nodes)
     }
 }
 
-fn nodes_read(nodes: &[Node]) -> bool {
-    nodes.iter().any(|node| match node {
-        Node::Text(_) => false,
-        Node::Action(pipeline) => pipeline_reads(pipeline),
-        Node::If(branches, otherwise) => {
-            branches.iter().any(|(pipeline, body)| pipeline_reads(pipeline) || nodes_read(body))
-                || nodes_read(otherwise)
-        }
-        Node::With(pipeline, body, otherwise) | Node::Range(pipeline, body, otherwise) => {
-            pipeline_reads(pipeline) || nodes_read(body) || nodes_read(otherwise)
-        }
-    })
-}
-
-fn pipeline_reads(pipeline: &Pipeline) -> bool {
-    pipeline.commands.iter().flat_map(|call| &call.operands).any(|operand| match operand {
-        Operand::Dot | Operand::Field(_) | Operand::Variable(..) => true,
-        Operand::Group(inner, _) => pipeline_reads(inner),
-        _ => false,
-    })
+impl Template {
+    /// The first variable that is used and neither declared in the template nor one of `known`.
+    #[must_use]
+    pub fn undefined_variable(&self, known: &[&str]) -> Option<String> {
+        let (mut declared, mut used) = (Vec::new(), Vec::new());
+        walk::variables(&self.nodes, &mut declared, &mut used);
+        let defined = |name: &str| name.is_empty() || known.contains(&name) || declared.contains(&name);
+        used.into_iter().find(|name| !defined(name)).map(str::to_owned)
+    }
 }
 
 fn error(name: &str, what: &str) -> TemplateError {
     TemplateError(format!("template: {name}:1: {what}"))
-}
-
-fn nodes_unsupported(nodes: &[Node]) -> Option<String> {
-    nodes.iter().find_map(|node| match node {
-        Node::Text(_) => None,
-        Node::Action(pipeline) => pipeline_unsupported(pipeline),
-        Node::If(branches, otherwise) => branches
-            .iter()
-            .find_map(|(pipeline, body)| pipeline_unsupported(pipeline).or_else(|| nodes_unsupported(body)))
-            .or_else(|| nodes_unsupported(otherwise)),
-        Node::With(pipeline, body, otherwise) => {
-            pipeline_unsupported(pipeline).or_else(|| nodes_unsupported(body)).or_else(|| nodes_unsupported(otherwise))
-        }
-        Node::Range(..) => Some("{{range}} in templates".to_owned()),
-    })
-}
-
-fn pipeline_unsupported(pipeline: &Pipeline) -> Option<String> {
-    let operands = pipeline.commands.iter().flat_map(|call| &call.operands);
-    operands.into_iter().find_map(|operand| match operand {
-        Operand::Function(name) if UNSUPPORTED.contains(&name.as_str()) => Some(format!("template function {name}")),
-        Operand::Group(inner, _) => pipeline_unsupported(inner),
-        _ => None,
-    })
 }
 
 enum Piece<'a> {
@@ -228,6 +245,7 @@ fn action_end(text: &str) -> Result<usize, String> {
 }
 
 struct Parser<'a> {
+    dialect: Dialect,
     name: &'a str,
     pieces: std::vec::IntoIter<Piece<'a>>,
     depth: usize,
@@ -309,7 +327,7 @@ impl<'a> Parser<'a> {
     }
 
     fn pipeline(&self, text: &str) -> Result<Pipeline, TemplateError> {
-        let mut words = Words { text, depth: 0 };
+        let mut words = Words { text, depth: 0, functions: words::functions(self.dialect) };
         let pipeline = words.pipeline().map_err(|e| self.error(&e))?;
         if words.text.is_empty() {
             Ok(pipeline)

@@ -1,7 +1,7 @@
 //! The inside of an action: pipelines, commands and operands.
 
 use super::super::unquote;
-use super::{Call, MAX_DEPTH, Operand, Pipeline};
+use super::{Call, Dialect, MAX_DEPTH, Operand, Pipeline};
 
 /// The functions of Go's templates and of Loki; all of them parse.
 const FUNCTIONS: [&str; 88] = [
@@ -95,6 +95,66 @@ const FUNCTIONS: [&str; 88] = [
     "__timestamp__",
 ];
 
+/// The functions of Go's templates and of Prometheus's alerts; all of them parse.
+const ALERT_FUNCTIONS: [&str; 48] = [
+    "and",
+    "or",
+    "not",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "len",
+    "index",
+    "slice",
+    "print",
+    "printf",
+    "println",
+    "html",
+    "js",
+    "urlquery",
+    "call",
+    "break",
+    "continue",
+    "query",
+    "first",
+    "label",
+    "value",
+    "strvalue",
+    "sortByLabel",
+    "args",
+    "safeHtml",
+    "tmpl",
+    "tableLink",
+    "graphLink",
+    "humanize",
+    "humanize1024",
+    "humanizeDuration",
+    "humanizePercentage",
+    "humanizeTimestamp",
+    "title",
+    "toUpper",
+    "toLower",
+    "match",
+    "reReplaceAll",
+    "stripPort",
+    "stripDomain",
+    "parseDuration",
+    "toTime",
+    "externalURL",
+    "pathPrefix",
+];
+
+/// The names that `dialect` knows. What only later versions have (`now`, `toDuration`, `urlQueryEscape`) it does not.
+pub(super) const fn functions(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::Line => &FUNCTIONS,
+        Dialect::Alert => &ALERT_FUNCTIONS,
+    }
+}
+
 /// The word that an action begins with, and what follows it.
 pub(super) fn first_word(action: &str) -> (&str, &str) {
     let end = action.find(|c: char| !(c == '_' || c.is_alphanumeric())).unwrap_or(action.len());
@@ -105,6 +165,7 @@ pub(super) fn first_word(action: &str) -> (&str, &str) {
 pub(super) struct Words<'a> {
     pub(super) text: &'a str,
     pub(super) depth: usize,
+    pub(super) functions: &'static [&'static str],
 }
 
 impl Words<'_> {
@@ -260,7 +321,7 @@ impl Words<'_> {
             "true" => Ok(Operand::Bool(true)),
             "false" => Ok(Operand::Bool(false)),
             "nil" => Ok(Operand::Nil),
-            _ if FUNCTIONS.contains(&name.as_str()) => Ok(Operand::Function(name)),
+            _ if self.functions.contains(&name.as_str()) => Ok(Operand::Function(name)),
             _ => Err(format!("function {name:?} not defined")),
         }
     }
