@@ -27,7 +27,7 @@ pub(super) struct Options {
     /// Only scenarios with this tag.
     #[arg(long)]
     tag: Option<String>,
-    /// How many scenarios at the same time; by default three for each core, with containers one.
+    /// How many scenarios at the same time; by default three for each core, with containers half of that.
     #[arg(long)]
     jobs: Option<usize>,
     /// Where the run's folder is made.
@@ -72,7 +72,7 @@ fn side_by_side(provider: &Provider) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     match provider {
         Provider::Local => cores * 3,
-        Provider::Docker(_) => cores,
+        Provider::Docker(_) => (cores * 3 / 2).max(1),
     }
 }
 

@@ -133,7 +133,10 @@ impl Suite {
         let prepared = self.prepare(session, &notices, cancel).await;
         let permits = Arc::new(Semaphore::new(self.jobs.max(1)));
         let mut running: JoinSet<Verdict> = JoinSet::new();
-        for studied in &self.scenarios {
+        // the longest first, so that the last to end is not one that began last
+        let mut queue: Vec<&Studied> = self.scenarios.iter().collect();
+        queue.sort_by_key(|studied| std::cmp::Reverse(studied.plan.reach + studied.plan.schedule.length()));
+        for studied in queue {
             let own = sink.of(&studied.plan.name);
             let prepared = match prepared.get(&studied.spec.file) {
                 Some(Ok(prepared)) => Arc::clone(prepared),
