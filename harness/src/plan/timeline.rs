@@ -39,11 +39,8 @@ mod tests {
 
     #[test]
     fn a_schedule_lasts_until_the_recovery_after_its_last_fault() {
-        let step = |at, lasts| FaultStep {
-            id: String::new(),
-            at: Duration::from_secs(at),
-            lasts: Duration::from_secs(lasts),
-        };
+        let step =
+            |at, lasts| FaultStep { id: String::new(), at: Duration::from_secs(at), lasts: Duration::from_secs(lasts) };
         let (baseline, recovery) = (Duration::from_secs(6), Duration::from_secs(9));
         let length = |faults| Schedule { baseline, recovery, faults }.length().as_secs();
         assert_eq!((length(vec![]), length(vec![step(0, 30), step(10, 5)])), (15, 45));
