@@ -5,12 +5,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use acceptance::engine::{self, Bystander};
-use acceptance::{Provider, Stand};
+use acceptance::{Provider, Stand, eventually};
 use futures_util::future::join_all;
 use harness::breakpoint::PLACES;
 use tokio::sync::Semaphore;
 
-use crate::stage::{assert_unharmed, audit, doomed, gone, no_pass, run_of, unharmed};
+use crate::stage::{GONE_WITHIN, assert_unharmed, audit, doomed, gone, no_pass, run_of, unharmed};
 
 /// A process and a folder that are called almost like the run's, and belong to somebody else.
 struct Neighbour {
@@ -139,9 +139,10 @@ async fn two_at_once(provider: Provider) {
     let swept = doomed_stand.harness(&["sweep"]).await;
     assert_eq!(swept.code, Some(0), "{swept:#?}");
     assert!(swept.stdout.contains(&format!("left alone: run {}", run_of(&other))), "c55: {swept:#?}");
-    // the journals' folder is shared: what is looked for is the dead run's own
-    let marked = harness::stack::process::members(&[], (harness::stack::process::RUN_MARK, &run_of(&folder)));
-    assert!(marked.is_empty(), "{marked:?}");
+    // the journals' folder is shared: what is looked for is the dead run's own, its reaper too
+    let run = run_of(&folder);
+    let marked = || harness::stack::process::members(&[], (harness::stack::process::RUN_MARK, &run));
+    eventually("no process of the dead run is left", GONE_WITHIN, || marked().is_empty()).await;
     let drill = living.end().await;
     assert_unharmed(&drill);
     let again = doomed_stand.harness(&["sweep"]).await;
