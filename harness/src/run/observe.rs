@@ -66,21 +66,14 @@ pub async fn log_rules(
     to: UnboundedSender<Seen>,
     stop: CancellationToken,
 ) {
-    let mut ticks = ticks(period);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
+    let ask = || async {
         let asked = clock.now();
-        let seen = match server.rules().await {
+        match server.rules().await {
             Ok(answer) => Seen::LogRules { asked, groups: answer.value },
             Err(error) => Seen::Silent { component: "loki", error },
-        };
-        if to.send(seen).is_err() {
-            return;
         }
-    }
+    };
+    polled(ask, period, to, stop).await;
 }
 
 /// Polls the rules API every `period` until cancelled.
@@ -91,18 +84,29 @@ pub async fn rules(
     to: UnboundedSender<Seen>,
     stop: CancellationToken,
 ) {
+    let ask = || async {
+        let asked = clock.now();
+        match server.rules().await {
+            Ok(answer) => Seen::Rules { asked, groups: answer.value },
+            Err(error) => Seen::Silent { component: "prometheus", error },
+        }
+    };
+    polled(ask, period, to, stop).await;
+}
+
+/// Asks every `period` until cancelled or nobody listens.
+async fn polled<Ask, Answer>(ask: Ask, period: Duration, to: UnboundedSender<Seen>, stop: CancellationToken)
+where
+    Ask: Fn() -> Answer,
+    Answer: Future<Output = Seen>,
+{
     let mut ticks = ticks(period);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let asked = clock.now();
-        let seen = match server.rules().await {
-            Ok(answer) => Seen::Rules { asked, groups: answer.value },
-            Err(error) => Seen::Silent { component: "prometheus", error },
-        };
-        if to.send(seen).is_err() {
+        if to.send(ask().await).is_err() {
             return;
         }
     }

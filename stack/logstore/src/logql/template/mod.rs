@@ -327,7 +327,7 @@ impl<'a> Parser<'a> {
     }
 
     fn pipeline(&self, text: &str) -> Result<Pipeline, TemplateError> {
-        let mut words = Words { text, depth: 0, functions: words::functions(self.dialect) };
+        let mut words = Words { text, depth: 0, dialect: self.dialect };
         let pipeline = words.pipeline().map_err(|e| self.error(&e))?;
         if words.text.is_empty() {
             Ok(pipeline)

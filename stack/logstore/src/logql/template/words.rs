@@ -3,29 +3,14 @@
 use super::super::unquote;
 use super::{Call, Dialect, MAX_DEPTH, Operand, Pipeline};
 
-/// The functions of Go's templates and of Loki; all of them parse.
-const FUNCTIONS: [&str; 88] = [
-    "and",
-    "or",
-    "not",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "len",
-    "index",
-    "slice",
-    "print",
-    "printf",
-    "println",
-    "html",
-    "js",
-    "urlquery",
-    "call",
-    "break",
-    "continue",
+/// The functions that Go's templates have themselves.
+const GO_FUNCTIONS: [&str; 21] = [
+    "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "slice", "print", "printf", "println",
+    "html", "js", "urlquery", "call", "break", "continue",
+];
+
+/// The functions of Loki beside them; all of them parse.
+const LINE_FUNCTIONS: [&str; 67] = [
     "ToLower",
     "ToUpper",
     "Replace",
@@ -95,29 +80,8 @@ const FUNCTIONS: [&str; 88] = [
     "__timestamp__",
 ];
 
-/// The functions of Go's templates and of Prometheus's alerts; all of them parse.
-const ALERT_FUNCTIONS: [&str; 48] = [
-    "and",
-    "or",
-    "not",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "len",
-    "index",
-    "slice",
-    "print",
-    "printf",
-    "println",
-    "html",
-    "js",
-    "urlquery",
-    "call",
-    "break",
-    "continue",
+/// The functions of Prometheus's alerts beside them; all of them parse.
+const ALERT_FUNCTIONS: [&str; 27] = [
     "query",
     "first",
     "label",
@@ -147,12 +111,14 @@ const ALERT_FUNCTIONS: [&str; 48] = [
     "pathPrefix",
 ];
 
-/// The names that `dialect` knows. What only later versions have (`now`, `toDuration`, `urlQueryEscape`) it does not.
-pub(super) const fn functions(dialect: Dialect) -> &'static [&'static str] {
-    match dialect {
-        Dialect::Line => &FUNCTIONS,
+/// Whether `dialect` has a function of that name. What only later versions have (`now`, `toDuration`, `urlQueryEscape`) alerts
+/// do not.
+fn knows(dialect: Dialect, name: &str) -> bool {
+    let own: &[&str] = match dialect {
+        Dialect::Line => &LINE_FUNCTIONS,
         Dialect::Alert => &ALERT_FUNCTIONS,
-    }
+    };
+    GO_FUNCTIONS.contains(&name) || own.contains(&name)
 }
 
 /// The word that an action begins with, and what follows it.
@@ -165,7 +131,7 @@ pub(super) fn first_word(action: &str) -> (&str, &str) {
 pub(super) struct Words<'a> {
     pub(super) text: &'a str,
     pub(super) depth: usize,
-    pub(super) functions: &'static [&'static str],
+    pub(super) dialect: Dialect,
 }
 
 impl Words<'_> {
@@ -321,7 +287,7 @@ impl Words<'_> {
             "true" => Ok(Operand::Bool(true)),
             "false" => Ok(Operand::Bool(false)),
             "nil" => Ok(Operand::Nil),
-            _ if self.functions.contains(&name.as_str()) => Ok(Operand::Function(name)),
+            _ if knows(self.dialect, &name) => Ok(Operand::Function(name)),
             _ => Err(format!("function {name:?} not defined")),
         }
     }
