@@ -20,9 +20,10 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
         --locale=C --encoding=UTF8 --no-sync
     rm "$password"
     echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
-    # what the server shares between its processes lies in the data folder, and goes with it
-    printf '%s\n' "jit = off" "dynamic_shared_memory_type = mmap" >> "$PGDATA/postgresql.conf"
-    echo "CREATE DATABASE $POSTGRES_DB;" | postgres --single -D "$PGDATA" postgres
+    # what the server shares between its processes lies in the data folder, and goes with it; a drill's data need not outlive
+    # the machine's power
+    printf '%s\n' "jit = off" "dynamic_shared_memory_type = mmap" "fsync = off" >> "$PGDATA/postgresql.conf"
+    echo "CREATE DATABASE $POSTGRES_DB STRATEGY = FILE_COPY;" | postgres --single -F -D "$PGDATA" postgres
 fi
 [ "${1:-}" != init ] || exit 0
 exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp

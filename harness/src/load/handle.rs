@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch as watched};
 use super::control::{Command, Stage, Wiring};
 use super::engine::{Engine, Parts};
 use super::poller::{Poller, Waker};
-use super::spec::{Spec, SpecError};
+use super::spec::{Model, Spec, SpecError};
 use super::summary::{Second, Summary};
 use super::tls::Tls;
 use super::watch;
@@ -50,6 +50,10 @@ pub fn start(spec: Spec, clock: Clock) -> Result<Handle, SpecError> {
     let wiring = Wiring { commands: from_handle, seconds: to_handle, stage: to_stage };
     let no_thread = refused("start its thread");
     let run = move || {
+        // at full speed, the generator would take the target's time
+        if matches!(spec.model, Model::Open { .. }) {
+            watch::go_before();
+        }
         let engine = Engine::new(&spec, Parts { workload, poller, tls }, wiring, clock);
         tell_start.send(engine.started_at()).expect("`start` waits for this");
         engine.run()

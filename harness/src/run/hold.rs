@@ -125,7 +125,7 @@ async fn keep(
     plan.requires = with.to_vec();
     let broken = |broken| HoldError::Broken(Box::new(broken));
     let mut built = stage::build(&plan, &stack.config, &place, sink).await.map_err(broken)?;
-    let lit = stage::light(&built.share(), &plan, sink).await;
+    let lit = stage::light(&built.share(), &plan, sink, None).await;
     if let Ok(lit) = &lit {
         let sink = sink.of(&plan.name);
         let prometheus = stack.spec.with_role(Role::Prometheus).map_or("", |(name, _)| name);

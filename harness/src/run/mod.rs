@@ -7,6 +7,7 @@ mod beside;
 pub mod clients;
 pub mod control;
 pub mod count;
+mod doors;
 pub mod drill;
 pub mod exposed;
 pub mod gate;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::beside::{absent, addresses, collector, exporter};
@@ -179,12 +180,18 @@ pub struct Lit {
     pub open: Stamp,
 }
 
-/// Starts the components, plants the seed data and waits for the gates.
+/// Starts the components, gives the turn to do so back, plants the seed data and waits for the gates.
 ///
 /// # Errors
 /// The component or the gate that failed.
-pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink) -> Result<Lit, Broken> {
+pub async fn light(
+    built: &Unlit,
+    plan: &Plan,
+    sink: &Sink,
+    turn: Option<OwnedSemaphorePermit>,
+) -> Result<Lit, Broken> {
     built.running.start_all().await.map_err(|error| Broken::start(&error))?;
+    drop(turn);
     let allocation = built.running.allocation();
     let spec = allocation.prepared().spec();
     let base = allocation

@@ -7,11 +7,11 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::doors::Doors;
 use super::drill::{self, Drill};
 use super::sink::Sink;
 use super::stage::Place;
@@ -131,7 +131,7 @@ impl Suite {
     ) -> Vec<Verdict> {
         let (notices, heard) = hear(sink);
         let prepared = self.prepare(session, &notices, cancel).await;
-        let permits = Arc::new(Semaphore::new(self.jobs.max(1)));
+        let doors = Arc::new(Doors::new(self.jobs, &self.provider));
         let mut running: JoinSet<Verdict> = JoinSet::new();
         // the longest first, so that the last to end is not one that began last
         let mut queue: Vec<&Studied> = self.scenarios.iter().collect();
@@ -170,8 +170,9 @@ impl Suite {
                 },
                 sink: own,
                 cancel: cancel.clone(),
+                turn: None,
             };
-            running.spawn(one(drill, Arc::clone(&permits), cancel.clone()));
+            running.spawn(one(drill, Arc::clone(&doors)));
         }
         let verdicts = running.join_all().await;
         drop((prepared, notices));
@@ -215,17 +216,19 @@ fn explain(error: &PrepareError) -> String {
     format!("failed to {error}")
 }
 
-async fn one(drill: Drill, permits: Arc<Semaphore>, cancel: CancellationToken) -> Verdict {
-    let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
-    if cancel.is_cancelled() {
-        return Verdict::Interrupted;
-    }
+async fn one(mut drill: Drill, doors: Arc<Doors>) -> Verdict {
+    let (place, turn) = tokio::select! {
+        biased;
+        () = drill.cancel.cancelled() => return Verdict::Interrupted,
+        passed = doors.pass() => passed,
+    };
+    drill.turn = Some(turn);
     let sink = drill.sink.clone();
     let verdict = match tokio::spawn(drill.run()).await {
         Ok(judgement) => judgement.verdict,
         Err(error) => drill::crashed(&sink, &error.to_string()).verdict,
     };
-    drop(permit);
+    drop(place);
     verdict
 }
 

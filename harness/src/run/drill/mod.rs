@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +59,8 @@ pub struct Drill {
     pub sink: Sink,
     /// Cancelled when the run is to end.
     pub cancel: CancellationToken,
+    /// The turn to start a stack; given back once every component is ready.
+    pub turn: Option<OwnedSemaphorePermit>,
 }
 
 /// What the loop hears.
@@ -193,11 +196,12 @@ impl Floor {
     }
 
     /// Starts the stack in a task of its own, so that the loop hears an interrupt meanwhile.
-    fn light(&self) -> tokio::task::JoinHandle<()> {
+    fn light(&mut self) -> tokio::task::JoinHandle<()> {
         let (plan, sink, sender) = (Arc::clone(&self.drill.plan), self.sink().clone(), self.sender.clone());
         let shared = self.built.share();
+        let turn = self.drill.turn.take();
         tokio::spawn(async move {
-            let lit = stage::light(&shared, &plan, &sink).await;
+            let lit = stage::light(&shared, &plan, &sink, turn).await;
             drop(sender.send(Input::Lit(lit)));
         })
     }

@@ -43,6 +43,17 @@ fn what_was_unpacked_is_used_again_the_newest_first() {
 }
 
 #[test]
+fn the_path_of_a_version_with_an_epoch_can_be_one_of_several() {
+    let home = tempfile::tempdir().unwrap();
+    let unpacked = unpack(home.path(), "5:7.0");
+    assert_eq!(unpacked.name, "tool 5:7.0");
+    assert_eq!(unpacked.root, home.path().join("tool_5%3a7.0_all").join("root"));
+    assert_eq!(cache::find(home.path(), &wanted()), Some(unpacked));
+    std::fs::rename(home.path().join("tool_5%3a7.0_all"), home.path().join("tool_5:7.0_all")).unwrap();
+    assert_eq!(cache::find(home.path(), &wanted()), None, "what an older harness unpacked is fetched again");
+}
+
+#[test]
 fn a_damaged_package_is_not_used_and_is_replaced() {
     let home = tempfile::tempdir().unwrap();
     let unpacked = unpack(home.path(), "1.0");

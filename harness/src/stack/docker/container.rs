@@ -85,11 +85,22 @@ pub(in crate::stack) enum Interface {
     Fixed,
 }
 
+/// Which control group the engine's containers are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::stack) enum Parent {
+    /// The root, where each weighs as much as one of this machine's processes. An engine that makes groups itself puts all
+    /// containers into one group, and all together weigh as much as one process: a compiler on the same machine starves them.
+    Root,
+    /// Whichever the engine takes.
+    Engine,
+}
+
 /// What an engine can do beyond what all can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::stack) struct Means {
     pub(in crate::stack) init: Init,
     pub(in crate::stack) interface: Interface,
+    pub(in crate::stack) parent: Parent,
 }
 
 /// How soon a container notices that an address is nobody's any more. Linux trusts an answer for up to 50 s and then asks
@@ -163,6 +174,7 @@ impl Plan {
             pids_limit: Some(i64::from(self.limits.and_then(|l| l.pids).unwrap_or(PIDS))),
             log_config: Some(log),
             init: Some(means.init == Init::Yes),
+            cgroup_parent: (means.parent == Parent::Root).then(|| "/".to_owned()),
             sysctls: (means.interface == Interface::Container).then(|| NEIGHBOURS.map(setting).into()),
             ..Default::default()
         }

@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::SystemVersion;
+use bollard::models::{SystemInfoCgroupDriverEnum, SystemVersion};
 use bollard::query_parameters::{
     ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(super) use self::container::{Container, Mount, Plan, Writable};
-use self::container::{Init, Interface, Means};
+use self::container::{Init, Interface, Means, Parent};
 pub use self::image::{ImageError, Pull, Recipe, Resolved};
 pub(super) use self::network::Network;
 use super::session::Leftover;
@@ -135,7 +135,10 @@ impl Engine {
             // without its program, the engine says that it is of no commit
             let init = info.init_commit.and_then(|commit| commit.id).is_some_and(|id| !matches!(&*id, "" | "N/A"));
             let init = if init { Init::Yes } else { Init::No };
-            let means = Means { init, interface: interface(&version) };
+            let interface = interface(&version);
+            let groups = info.cgroup_driver == Some(SystemInfoCgroupDriverEnum::CGROUPFS);
+            let parent = if groups && interface != Interface::Fixed { Parent::Root } else { Parent::Engine };
+            let means = Means { init, interface, parent };
             let version = version.version.unwrap_or_else(|| "unknown".to_owned());
             Ok::<_, bollard::errors::Error>(Self {
                 docker,

@@ -1,6 +1,6 @@
 //! A running stack: started in dependency order, side by side where there is none; stopped in reverse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ use crate::stack::notice::{Change, Fact, Notices};
 use crate::stack::process::{self, Family, Identity, PART_MARK};
 use crate::stack::ready::{self, Condition};
 use crate::stack::session::{Leftover, Session};
-use crate::stack::spec::{self, Component, ReadyCondition};
+use crate::stack::spec::{self, Component, ReadyCondition, Role};
 use crate::trust::Access;
 
 /// How long a component may take to become ready when its table does not say.
@@ -85,7 +85,14 @@ impl Running {
             ready[name].send_replace(true);
             Ok(())
         };
-        try_join_all(ready.keys().map(one)).await.map(|_: Vec<()>| ())
+        // where components queue, those go first that others wait for, and before them Prometheus, which looks for its targets
+        // seconds after it is ready
+        let components = &self.allocation.prepared.spec.components;
+        let needed: BTreeSet<String> = ready.keys().flat_map(|name| self.needs(name)).collect();
+        let is_prometheus = |name: &String| components.get(name).is_some_and(|it| it.role == Some(Role::Prometheus));
+        let mut order: Vec<&String> = ready.keys().collect();
+        order.sort_by_key(|name| (!is_prometheus(name), !needed.contains(*name)));
+        try_join_all(order.into_iter().map(one)).await.map(|_: Vec<()>| ())
     }
 
     /// Starts one component, again after it ended, on the same ports and data, and waits until it is ready.
