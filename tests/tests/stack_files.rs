@@ -172,6 +172,20 @@ fn every_panel_has_a_unit_and_a_question_for_a_provisioned_source() {
 }
 
 #[test]
+fn grafana_finds_its_dashboards_where_its_container_sees_them() {
+    let compose = read(&root().join("stack/compose.yaml"));
+    assert!(compose.contains("- \"./grafana:/config:ro\""), "the folder lies elsewhere in the container");
+    let providers = &documents(&root().join("stack/grafana/provisioning/dashboards/dashboards.yml"))[0];
+    for provider in providers.get("providers").unwrap().items() {
+        let path = text(provider.get("options").unwrap(), "path");
+        let here = root().join("stack/grafana").join(path.strip_prefix("/config/").unwrap());
+        assert!(here.join("inventory-service.json").exists(), "no dashboard lies at {path}");
+    }
+    let settings = read(&root().join("stack/grafana/grafana.ini"));
+    assert!(settings.contains("default_home_dashboard_path = /config/dashboards/inventory-service.json\n"));
+}
+
+#[test]
 fn the_eight_classical_panels_are_there() {
     let dashboards = dashboards();
     let (_, service) = dashboards.iter().find(|(path, _)| path.ends_with("inventory-service.json")).unwrap();
