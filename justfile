@@ -34,7 +34,7 @@ fuzz-api EXAMPLES="60":
 check: static test
 
 # The part of `check` that runs no test
-static: fmt clippy deny doc generated rules lint-scenarios
+static: fmt clippy deny doc generated manifests rules lint-scenarios
 
 # Source is formatted
 fmt:
@@ -83,6 +83,18 @@ generated:
         echo "SKIPPED: docker-compose is not installed, so stack/compose.yaml was compared but not read" >&2
     fi
     diff -ru stack/kubernetes/generated "$fresh/kubernetes" || { echo "stale: run 'just kubernetes'" >&2; exit 1; }
+
+# Kustomize builds every folder of the Kubernetes manifests; skipped, aloud, without kubectl
+manifests:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! command -v kubectl >/dev/null; then
+        echo "SKIPPED: kubectl is not installed, so the Kubernetes manifests were not built" >&2
+        exit 0
+    fi
+    for folder in stack/kubernetes/generated/* stack/kubernetes/overlays/*; do
+        kubectl kustomize "$folder" > /dev/null || { echo "$folder: kustomize refuses it" >&2; exit 1; }
+    done
 
 # Write schemas/ anew from the types
 schemas:
