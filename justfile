@@ -121,6 +121,10 @@ lint-scenarios:
 bench *ARGS:
     cargo bench --locked --workspace {{ARGS}}
 
+# What the service's observability costs, and its p99 on SQLite and on a PostgreSQL of its own: a minute, idle machine
+bench-service:
+    inventory-service/benches/with-postgres cargo bench --locked -p inventory-service --bench cost
+
 # The load engine beside wrk, oha, hey, goose and k6 (those that are here): speed, pacing, stalls, rates, memory; `--keep` writes docs/benchmarks.md, `--long` adds ten minutes
 bench-load *ARGS:
     cargo bench --locked -p harness --bench load_peers -- {{ARGS}}
