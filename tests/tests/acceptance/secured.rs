@@ -101,7 +101,9 @@ async fn a_watcher_behind_tls_and_a_password_is_drilled_in_containers_too() {
     let secured = r#"ready   = [{ http = "https://{self:http}/-/ready", status = 200 }]
 access  = { ca = "secrets/ca.pem", user = "monitoring", password-file = "secrets/password" }
 args    = ["--web.config.file={stack}/secrets/prometheus.web.config.yml"]"#;
-    let watched = format!("scrape_configs:\n  - job_name: prometheus\n{LET_IN}    static_configs: [{{targets: [\"prometheus:9090\"]}}]\n");
+    let watched = format!(
+        "scrape_configs:\n  - job_name: prometheus\n{LET_IN}    static_configs: [{{targets: [\"prometheus:9090\"]}}]\n"
+    );
     let drill = stand
         .edit("stack/stack.toml", ready, secured)
         .edit("stack/prometheus/prometheus.yml", "scrape_configs:\n", &watched)

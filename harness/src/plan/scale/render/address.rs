@@ -56,7 +56,12 @@ impl Work {
                 continue;
             }
             let used = self.used(config, job, network);
-            keep_server_name(&config.file.text, job, used.iter().map(|(written, _)| written.as_str()).filter(moved), edits);
+            keep_server_name(
+                &config.file.text,
+                job,
+                used.iter().map(|(written, _)| written.as_str()).filter(moved),
+                edits,
+            );
             let rules: Vec<String> = used
                 .iter()
                 .filter(|(written, actual)| written != actual)

@@ -441,7 +441,10 @@ fn a_server_behind_tls_is_asked_for_under_the_name_in_its_certificate() {
         text(&render(&set, &request).unwrap(), "p.yml").to_owned()
     };
     let secured = rendered("    scheme: https\n    tls_config:\n      ca_file: /ca.pem\n");
-    assert!(secured.contains("    tls_config:\n      server_name: inventory-service\n      ca_file: /ca.pem\n"), "{secured}");
+    assert!(
+        secured.contains("    tls_config:\n      server_name: inventory-service\n      ca_file: /ca.pem\n"),
+        "{secured}"
+    );
     assert!(secured.contains("      tls_config: {server_name: alertmanager}\n"), "{secured}");
     let brackets = rendered("    scheme: https\n    tls_config: {ca_file: /ca.pem}\n");
     assert!(brackets.contains("tls_config: {server_name: inventory-service, ca_file: /ca.pem}"), "{brackets}");
