@@ -34,7 +34,7 @@ fuzz-api EXAMPLES="60":
 check: static test
 
 # The part of `check` that runs no test
-static: fmt clippy deny doc generated rules lint-scenarios
+static: fmt clippy deny doc generated manifests rules lint-scenarios
 
 # Source is formatted
 fmt:
@@ -84,6 +84,18 @@ generated:
     fi
     diff -ru stack/kubernetes/generated "$fresh/kubernetes" || { echo "stale: run 'just kubernetes'" >&2; exit 1; }
 
+# Kustomize builds every folder of the Kubernetes manifests; skipped, aloud, without kubectl
+manifests:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! command -v kubectl >/dev/null; then
+        echo "SKIPPED: kubectl is not installed, so the Kubernetes manifests were not built" >&2
+        exit 0
+    fi
+    for folder in stack/kubernetes/generated/* stack/kubernetes/overlays/*; do
+        kubectl kustomize "$folder" > /dev/null || { echo "$folder: kustomize refuses it" >&2; exit 1; }
+    done
+
 # Write schemas/ anew from the types
 schemas:
     mkdir -p schemas
@@ -108,6 +120,10 @@ lint-scenarios:
 # Micro-benchmarks and the cost of instrumentation
 bench *ARGS:
     cargo bench --locked --workspace {{ARGS}}
+
+# What the service's observability costs, and its p99 on SQLite and on a PostgreSQL of its own: a minute, idle machine
+bench-service:
+    inventory-service/benches/with-postgres cargo bench --locked -p inventory-service --bench cost
 
 # The load engine beside wrk, oha, hey, goose and k6 (those that are here): speed, pacing, stalls, rates, memory; `--keep` writes docs/benchmarks.md, `--long` adds ten minutes
 bench-load *ARGS:

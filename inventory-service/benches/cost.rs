@@ -7,7 +7,7 @@
 //!    measured from the intended start of each request.
 //! 3. `/metrics` with 5,000 series.
 //!
-//! `cargo bench -p inventory-service --bench cost`
+//! `just bench-service`; without PostgreSQL, `cargo bench -p inventory-service --bench cost`
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitCode, Stdio};

@@ -27,9 +27,15 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Every alert of Prometheus's and of Loki's rules.
+/// Every alert of Prometheus's, Loki's and Grafana's rules.
 fn alerts() -> BTreeSet<String> {
     let mut alerts = BTreeSet::new();
+    let path = root().join("stack/grafana/provisioning/alerting/rules.yml");
+    let document = yaml::parse(&path.display().to_string(), &read(&path)).unwrap().remove(0);
+    for group in document.get("groups").unwrap().items() {
+        let rules = group.get("rules").unwrap().items();
+        alerts.extend(rules.iter().map(|rule| rule.get("title").and_then(Node::text).unwrap().to_owned()));
+    }
     for path in files("stack/prometheus/rules", ".yml").into_iter().chain(files("stack/loki/rules/fake", ".yml")) {
         let document = yaml::parse(&path.display().to_string(), &read(&path)).unwrap().remove(0);
         let groups = document.get("groups").unwrap().items().to_vec();

@@ -50,7 +50,8 @@ impl Provisioned {
         let Some(config) = &component.config else { return provisioned };
         let folder = spec.folder.join(config.get_ref());
         let inside = component.image.as_ref().and_then(|image| image.config.clone());
-        let inside = inside.unwrap_or_else(|| format!("/etc/{name}"));
+        // a container of ours sees it at /config, an installed Grafana in its own folder
+        let inside = [inside.unwrap_or_else(|| format!("/etc/{name}")), "/config".to_owned()];
         for document in provisioned.documents(&folder.join("provisioning/datasources")) {
             let sources = document.get("datasources").map(Node::items).unwrap_or_default();
             provisioned.sources.extend(sources.iter().map(source));
@@ -58,10 +59,8 @@ impl Provisioned {
         for document in provisioned.documents(&folder.join("provisioning/dashboards")) {
             for provider in document.get("providers").map(Node::items).unwrap_or_default() {
                 let written = provider.get("options").map(|options| text(options, "path")).unwrap_or_default();
-                let path = match Path::new(&written).strip_prefix(&inside) {
-                    Ok(below) => folder.join(below),
-                    Err(_) => folder.join(written.trim_start_matches('/')),
-                };
+                let below = inside.iter().find_map(|inside| Path::new(&written).strip_prefix(inside).ok());
+                let path = folder.join(below.unwrap_or_else(|| Path::new(written.trim_start_matches('/'))));
                 provisioned.providers.push(written);
                 provisioned.load(&path);
             }
@@ -260,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_provider_names_the_folder_as_the_container_sees_it() {
-        for path in ["/etc/grafana/dashboards", "dashboards"] {
+        for path in ["/config/dashboards", "/etc/grafana/dashboards", "dashboards"] {
             let (_folder, provisioned) = stand(path);
             assert_eq!(provisioned.board("b").unwrap().panels[0].title, "Up", "{path}");
             assert_eq!(provisioned.sources[0].scrape, Some(Duration::from_secs(5)));

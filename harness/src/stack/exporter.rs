@@ -132,9 +132,10 @@ fn exposition(containers: &[Seen]) -> String {
     family(&mut text, containers, "container_cpu_usage_seconds_total", "counter", |seen| {
         Some(seen.usage.cpu.as_secs_f64())
     });
-    family(&mut text, containers, "container_memory_working_set_bytes", "gauge", |seen| {
-        Some(memory(seen.usage.memory))
-    });
+    // the two differ by the page cache, which resident memory leaves out
+    for name in ["container_memory_usage_bytes", "container_memory_working_set_bytes"] {
+        family(&mut text, containers, name, "gauge", |seen| Some(memory(seen.usage.memory)));
+    }
     family(&mut text, containers, "container_processes", "gauge", |seen| Some(f64::from(seen.usage.processes)));
     family(&mut text, containers, "container_start_time_seconds", "gauge", |seen| seen.started);
     family(&mut text, containers, "container_spec_memory_limit_bytes", "gauge", |seen| Some(memory(bytes(seen))));
@@ -169,6 +170,7 @@ mod tests {
         for line in [
             "# TYPE container_cpu_usage_seconds_total counter",
             "container_cpu_usage_seconds_total{name=\"service\"} 1.5",
+            "container_memory_usage_bytes{name=\"service\"} 1048576",
             "container_memory_working_set_bytes{name=\"service\"} 1048576",
             "container_start_time_seconds{name=\"service\"} 1700000000.25",
             "container_spec_memory_limit_bytes{name=\"service\"} 536870912",

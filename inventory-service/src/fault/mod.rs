@@ -24,6 +24,8 @@ pub enum Kind {
     Errors,
     /// Requests wait.
     Slow,
+    /// Requests panic.
+    Panic,
     /// Memory grows.
     LeakMemory,
     /// Database connections are not given back.
@@ -40,9 +42,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Errors,
         Self::Slow,
+        Self::Panic,
         Self::LeakMemory,
         Self::LeakConnections,
         Self::CrowdServer,
@@ -57,6 +60,7 @@ impl Kind {
         match self {
             Self::Errors => "errors",
             Self::Slow => "slow",
+            Self::Panic => "panic",
             Self::LeakMemory => "leak-memory",
             Self::LeakConnections => "leak-connections",
             Self::CrowdServer => "crowd-server",
@@ -120,11 +124,13 @@ impl Faults {
     pub fn turn_on(&self, switches: Switches) -> Result<(), UnknownRoute> {
         check_route(switches.errors.as_ref().and_then(|errors| errors.route.as_deref()))?;
         check_route(switches.slow.as_ref().and_then(|slow| slow.route.as_deref()))?;
+        check_route(switches.panic.as_ref().and_then(|panic| panic.route.as_deref()))?;
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-        let Switches { errors, slow, stop_metrics, slow_metrics, .. } = switches.clone();
+        let Switches { errors, slow, panic, stop_metrics, slow_metrics, .. } = switches.clone();
         let old = &mut active.switches;
         replace(&mut old.errors, errors);
         replace(&mut old.slow, slow);
+        replace(&mut old.panic, panic);
         replace(&mut old.stop_metrics, stop_metrics);
         replace(&mut old.slow_metrics, slow_metrics);
         self.start(&mut active, switches);
@@ -167,6 +173,7 @@ impl Faults {
             match kind {
                 Kind::Errors => active.switches.errors = None,
                 Kind::Slow => active.switches.slow = None,
+                Kind::Panic => active.switches.panic = None,
                 Kind::StopMetrics => active.switches.stop_metrics = None,
                 Kind::SlowMetrics => active.switches.slow_metrics = None,
                 Kind::LeakMemory => {
@@ -213,6 +220,18 @@ impl Faults {
         let errors = self.look(|switches| switches.errors.clone())?;
         let bites = errors.route.as_deref().is_none_or(|only| only == route) && errors.share.hits();
         bites.then(|| self.bite(Kind::Errors, errors.status.0))
+    }
+
+    /// Panics if a request on `route` must.
+    ///
+    /// # Panics
+    /// When the switch is on and bites.
+    pub fn panic(&self, route: &str) {
+        let Some(panic) = self.look(|switches| switches.panic.clone()) else { return };
+        if panic.route.as_deref().is_none_or(|only| only == route) && panic.share.hits() {
+            self.bites.add(Kind::Panic);
+            panic!("a fault switch made this request panic");
+        }
     }
 
     /// Whether `/metrics` must refuse.

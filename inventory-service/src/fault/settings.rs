@@ -163,6 +163,18 @@ pub struct Slow {
     pub route: Option<String>,
 }
 
+/// Requests panic instead of being handled, as a bug in a handler does.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Panic {
+    /// Of the requests.
+    #[serde(default = "all")]
+    pub share: Share,
+    /// Only on this route template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+}
+
 /// Memory is allocated and kept.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -240,6 +252,9 @@ pub struct Switches {
     /// See [`Slow`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow: Option<Slow>,
+    /// See [`Panic`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic: Option<Panic>,
     /// See [`LeakMemory`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak_memory: Option<LeakMemory>,

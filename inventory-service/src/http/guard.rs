@@ -22,6 +22,7 @@ pub(super) async fn guarded(app: &Arc<App>, route: &'static str, request: Reques
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return Problem::new(status, "injected", "a fault switch answered this request").into_response();
     }
+    app.faults.panic(route);
     match tokio::time::timeout(app.request_deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {

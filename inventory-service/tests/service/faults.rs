@@ -58,6 +58,28 @@ async fn slow_delays_and_shows_in_the_histogram_without_being_cut_by_the_deadlin
 }
 
 #[tokio::test]
+async fn a_panic_is_answered_counted_and_logged_and_the_service_goes_on() {
+    let running = start(&[]).await;
+    running.item("A", 1).await;
+    running.turn_on(json!({ "panic": { "route": "/api/items/{sku}" } })).await;
+    let answer = running.get("/api/items/A").await;
+    assert_eq!(answer.status(), 500);
+    let problem: Value = answer.json().await.unwrap();
+    assert_eq!(problem["type"], "urn:inventory:problem:panic");
+    assert_eq!(running.get("/api/items").await.status(), 200, "another route is spared");
+    running.admin(Method::DELETE, "/faults/panic", None).await;
+    assert_eq!(running.get("/api/items/A").await.status(), 200);
+    assert_eq!(running.bitten("panic").await, 1);
+    let metrics = running.metrics().await;
+    let failed = "http_requests_total{method=\"GET\",route=\"/api/items/{sku}\",status=\"500\"}";
+    assert_eq!((metrics.value(failed), metrics.value("http_requests_in_flight")), (1.0, 0.0));
+    let events = running.stop().await.events("service_panicked");
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["request_id"], problem["request_id"]);
+    assert_eq!(events[0]["error"], "a fault switch made this request panic");
+}
+
+#[tokio::test]
 async fn each_key_replaces_its_own_switch_only() {
     let running = start(&[]).await;
     running.turn_on(json!({ "errors": { "share": 0.1 }, "slow": { "add": "1ms" } })).await;
@@ -79,6 +101,7 @@ async fn what_would_never_bite_is_refused() {
         json!({ "errors": { "share": 1, "route": "/api/items/SKU-1" } }),
         json!({ "errors": { "share": 2 } }),
         json!({ "slow": {} }),
+        json!({ "panic": { "route": "/api/nothing" } }),
         json!({ "eror": {} }),
     ] {
         let (status, answer) = running.admin(Method::PUT, "/faults", Some(switches.clone())).await;

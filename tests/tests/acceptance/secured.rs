@@ -1,9 +1,10 @@
 //! Watchers that ask for TLS and a password, with the shipped `web.config.yml` and what `stack/secure` makes: drilled like
 //! any other, and never by somebody who does not know the password or trusts somebody else.
 
+use std::path::Path;
 use std::process::Command;
 
-use acceptance::Stand;
+use acceptance::{Provider, Stand, engine, repository};
 use harness::outcome::Reason;
 
 const LET_IN: &str = r#"    scheme: https
@@ -11,12 +12,16 @@ const LET_IN: &str = r#"    scheme: https
     basic_auth: {username: monitoring, password_file: ../secrets/password}
 "#;
 
+fn make_secrets(stand: &Stand) {
+    let made = Command::new(repository().join("stack/secure")).arg(stand.root().join("stack/secrets")).output();
+    let made = made.expect("the script starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
 /// `crash` with both watchers secured; `access` is how the harness is let in by Prometheus.
 fn secured(access: &str) -> Stand {
     let stand = Stand::new("crash");
-    let made = Command::new(stand.root().join("stack/secure")).arg(stand.root().join("stack/secrets")).output();
-    let made = made.expect("the script starts");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    make_secrets(&stand);
     std::fs::write(stand.root().join("stack/secrets/wrong"), "guess\n").expect("the stand can be written");
     let let_in = r#"access  = { ca = "secrets/ca.pem", user = "monitoring", password-file = "secrets/password" }"#;
     let server = |name: &str, access: &str| {
@@ -82,4 +87,32 @@ async fn a_server_that_nobody_vouches_for_is_not_asked() {
     assert_eq!(reason, Reason::ReadyTimeout, "{message}");
     assert!(message.contains("UnknownIssuer"), "{message}");
     assert!(!drill.sent_load());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_behind_tls_and_a_password_is_drilled_in_containers_too() {
+    if !engine::there_is_one("a secured watcher in a container") {
+        return;
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_echo-service"));
+    let stand = Stand::of_fixture("doomed", "doomed", "echo", program).run_by(Provider::Docker);
+    make_secrets(&stand);
+    let ready = r#"ready   = [{ http = "http://{self:http}/-/ready", status = 200 }]"#;
+    let secured = r#"ready   = [{ http = "https://{self:http}/-/ready", status = 200 }]
+access  = { ca = "secrets/ca.pem", user = "monitoring", password-file = "secrets/password" }
+args    = ["--web.config.file={stack}/secrets/prometheus.web.config.yml"]"#;
+    let watched = format!(
+        "scrape_configs:\n  - job_name: prometheus\n{LET_IN}    static_configs: [{{targets: [\"prometheus:9090\"]}}]\n"
+    );
+    let drill = stand
+        .edit("stack/stack.toml", ready, secured)
+        .edit("stack/prometheus/prometheus.yml", "scrape_configs:\n", &watched)
+        .add_to_scenario(
+            "[[expect]]\nduring = \"baseline\"\nmode = \"throughout\"\nthat.target = { job = \"prometheus\", health = \"up\" }\n",
+        )
+        .drill()
+        .await;
+    for held in ["metric-1", "target-1", "target-2"] {
+        drill.assert_held(held);
+    }
 }

@@ -102,7 +102,7 @@ async fn s52_a_panel_that_asks_an_old_metric_is_panel_no_data() {
 #[tokio::test]
 async fn s54_a_dashboard_that_no_provider_loads_is_dashboard_missing() {
     let file = "stack/grafana/provisioning/dashboards/dashboards.yml";
-    let drill = broken(signals().edit(file, "/etc/grafana/dashboards", "/etc/grafana/elsewhere")).await;
+    let drill = broken(signals().edit(file, "/config/dashboards", "/config/elsewhere")).await;
     drill.assert_failed("dashboard-1", Reason::DashboardMissing);
 }
 

@@ -40,11 +40,14 @@ pub(crate) type AlertmanagerConfig = Resource<AlertmanagerConfigSpec>;
 resource! {
     Metadata { name: String, namespace: Option<String>, labels: Option<Labels>, annotations: Option<Labels> }
 
-    ServiceMonitorSpec { job_label: Option<String>, selector: Selector, endpoints: Vec<Endpoint> }
+    ServiceMonitorSpec {
+        job_label: Option<String>, body_size_limit: Option<String>, sample_limit: Option<u64>, label_limit: Option<u64>,
+        selector: Selector, endpoints: Vec<Endpoint>,
+    }
     Selector { match_labels: Labels }
     Endpoint {
         port: String, path: Option<String>, interval: Option<String>, scrape_timeout: Option<String>,
-        sample_limit: Option<u64>, relabelings: Option<Vec<Relabeling>>,
+        relabelings: Option<Vec<Relabeling>>,
     }
     Relabeling {
         action: Option<String>, target_label: Option<String>, replacement: Option<String>, regex: Option<String>,

@@ -146,11 +146,15 @@ fn nothing_names_a_folder_of_somebodys_machine() {
 
 /// The alerts of every rule file, with the name of the page that each one's `runbook_url` ends in.
 fn alerts() -> Vec<(String, String)> {
-    let rules = |path: &String| path.ends_with(".yml") && path.starts_with("stack/") && path.contains("/rules/");
+    let managed = |path: &str| path.ends_with("/alerting/rules.yml");
+    let rules = |path: &String| {
+        path.ends_with(".yml") && path.starts_with("stack/") && (path.contains("/rules/") || managed(path))
+    };
     let mut alerts = Vec::new();
     for path in files().into_iter().filter(rules) {
         let text = read(&path);
-        for alert in text.split("- alert:").skip(1) {
+        let named = if managed(&path) { " title:" } else { "- alert:" };
+        for alert in text.split(named).skip(1) {
             let name = alert.lines().next().unwrap_or_default().trim().to_owned();
             let url = alert.lines().find_map(|line| line.trim().strip_prefix("runbook_url:")).unwrap_or_default();
             alerts.push((name, url.rsplit('/').next().unwrap_or_default().trim_matches(['"', ' ']).to_owned()));

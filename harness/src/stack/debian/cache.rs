@@ -66,17 +66,13 @@ fn list(root: &Path, below: &Path, files: &mut Vec<(PathBuf, u64)>) -> io::Resul
     Ok(())
 }
 
-/// A package's name as Debian's file names have it: the colon of an epoch would end a path in `LD_LIBRARY_PATH`.
-fn plain(name: &str) -> String {
-    name.replace(':', "%3a")
-}
-
 /// The newest unpacked version of a package that is whole.
 pub(super) fn find(home: &Path, wanted: &DebianPackage) -> Option<Unpacked> {
     let entries = fs::read_dir(home).ok()?.flatten().map(|entry| entry.path());
     let prefix = format!("{}_", wanted.package);
-    let fits_name = |name: &str| name.starts_with(&prefix) && name == plain(name);
-    let named = entries.filter(|path| path.file_name().is_some_and(|name| fits_name(&name.to_string_lossy())));
+    // a folder with a colon cannot stand in a list of folders, and its libraries have to
+    let fitting = |name: &str| name.starts_with(&prefix) && !name.contains(':');
+    let named = entries.filter(|path| path.file_name().is_some_and(|name| fitting(&name.to_string_lossy())));
     let packages: Vec<&str> = std::iter::once(&wanted.package).chain(&wanted.with).map(String::as_str).collect();
     let read = named.filter_map(|folder| Some((Manifest::read(&folder)?, folder.join("root"))));
     let fits = |manifest: &Manifest, root: &Path| {
@@ -98,7 +94,8 @@ pub(super) fn keep(
     let first = manifest.packages.iter().find(|row| row[0] == wanted.package).or(manifest.packages.first());
     let [name, version, architecture, _] = first
         .ok_or_else(|| DebianError::NoBinary { package: wanted.package.clone(), binary: "anything".to_owned() })?;
-    let folder = home.join(plain(&format!("{name}_{version}_{architecture}")));
+    // an epoch's colon as apt writes it in file names
+    let folder = home.join(format!("{name}_{}_{architecture}", version.replace(':', "%3a")));
     let shown = format!("{name} {version}");
     let failed = |source| DebianError::Cache { path: folder.clone(), source };
     let whole = root.with_file_name("whole");

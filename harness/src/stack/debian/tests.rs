@@ -43,14 +43,13 @@ fn what_was_unpacked_is_used_again_the_newest_first() {
 }
 
 #[test]
-fn the_path_of_a_version_with_an_epoch_can_be_one_of_several() {
+fn the_libraries_of_a_version_with_an_epoch_can_stand_in_a_list_of_folders() {
     let home = tempfile::tempdir().unwrap();
-    let unpacked = unpack(home.path(), "5:7.0");
-    assert_eq!(unpacked.name, "tool 5:7.0");
-    assert_eq!(unpacked.root, home.path().join("tool_5%3a7.0_all").join("root"));
-    assert_eq!(cache::find(home.path(), &wanted()), Some(unpacked));
-    std::fs::rename(home.path().join("tool_5%3a7.0_all"), home.path().join("tool_5:7.0_all")).unwrap();
-    assert_eq!(cache::find(home.path(), &wanted()), None, "what an older harness unpacked is fetched again");
+    let unpacked = unpack(home.path(), "5:7.0.15");
+    assert_eq!(unpacked.name, "tool 5:7.0.15");
+    std::env::join_paths([unpacked.root.join("usr/lib")]).unwrap();
+    std::fs::rename(home.path().join("tool_5%3a7.0.15_all"), home.path().join("tool_5:7.0.15_all")).unwrap();
+    assert_eq!(cache::find(home.path(), &wanted()), None, "one of an older harness is not used");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::stack::place::private_folder;
 use crate::stack::port::{PortLease, claim, lease};
 use crate::stack::select::Selection;
 use crate::stack::session::Session;
-use crate::stack::spec::{Placeholder, Template};
+use crate::stack::spec::{Component, Placeholder, Template};
 
 /// Where a container sees its data folder.
 pub(super) const DATA: &str = "/data";
@@ -208,12 +208,18 @@ impl Allocation {
     fn generate_secrets(&mut self, component: &str) {
         let spec = Arc::clone(&self.prepared.spec);
         let part = &spec.components[component];
-        let texts = part.env.values().chain(&part.command).chain(&part.args).chain(part.init.iter().flatten());
-        for hole in texts.chain(part.variants.values().flat_map(|v| v.env.values())).flat_map(Template::placeholders) {
+        for hole in texts(part).flat_map(Template::placeholders) {
             if let Placeholder::Secret(name) = hole {
                 self.secrets.entry(name.clone()).or_insert_with(Secret::generate);
             }
         }
+    }
+
+    /// The stack's folder, if a component's texts name it.
+    pub(super) fn stack_mount(&self, component: &str) -> Option<&Path> {
+        let part = self.prepared.spec.components.get(component)?;
+        let named = texts(part).flat_map(Template::placeholders).any(|hole| *hole == Placeholder::Stack);
+        named.then_some(self.prepared.spec.folder.as_path())
     }
 
     /// The components that will run.
@@ -327,7 +333,6 @@ impl Allocation {
             placeholder: hole.to_string(),
             why: match hole {
                 Placeholder::Address { .. } => "that component does not run in this stack",
-                Placeholder::Stack => "a container does not see that folder",
                 Placeholder::Value(_) => "nothing gives it a value here",
                 _ => "it has a value only inside a component",
             },
@@ -349,8 +354,7 @@ impl Allocation {
                 (_, None) => CONFIG.to_owned(),
             },
             Placeholder::Config => self.config(owner?)?.to_str()?.to_owned(),
-            // a container sees only its config's folder
-            Placeholder::Stack if self.inside.is_some() && reader != Reader::Harness => return None,
+            // a container that asks for it sees it at the same place
             Placeholder::Stack => self.prepared.spec.folder.to_str()?.to_owned(),
             Placeholder::Secret(name) => self.secrets.get(name)?.reveal().to_owned(),
             Placeholder::Harness => self.prepared.harness.to_str()?.to_owned(),
@@ -382,6 +386,12 @@ impl Allocation {
         };
         self.configs.get(component).cloned().or_else(own)
     }
+}
+
+/// What a component is started with, as written.
+fn texts(part: &Component) -> impl Iterator<Item = &Template> {
+    let own = part.env.values().chain(&part.command).chain(&part.args).chain(part.init.iter().flatten());
+    own.chain(part.variants.values().flat_map(|variant| variant.env.values().chain(&variant.args)))
 }
 
 fn private(path: &Path) -> Result<(), AllocationError> {

@@ -118,6 +118,10 @@ impl Running {
         if let Some((folder, _)) = allocation.config_mount(name) {
             mounts.push(mount(&folder, CONFIG, Writable::No));
         }
+        if let Some(folder) = allocation.stack_mount(name) {
+            // where this machine has it, so that what a configuration names in it by its absolute path is found
+            mounts.push(mount(folder, &folder.display().to_string(), Writable::No));
+        }
         if let (Some(program), Some(at)) = (&contained.program, &contained.entrypoint) {
             mounts.push(mount(program, at, Writable::No));
         }

@@ -45,12 +45,23 @@ impl Work {
             .map(Node::items)
             .unwrap_or_default();
         managers.iter().chain([document]).for_each(|holder| self.discovery(&config.file, holder));
+        let moved = |written: &&str| addresses.get(*written).is_some_and(|actual| actual != written);
+        for manager in managers {
+            let targets = config::job_targets(manager).into_iter().filter_map(Node::text).filter(moved);
+            keep_server_name(&config.file.text, manager, targets, edits);
+        }
         for job in document.get("scrape_configs").map(Node::items).unwrap_or_default() {
             self.discovery(&config.file, job);
             if self.goes_without(config, job, network, edits) {
                 continue;
             }
             let used = self.used(config, job, network);
+            keep_server_name(
+                &config.file.text,
+                job,
+                used.iter().map(|(written, _)| written.as_str()).filter(moved),
+                edits,
+            );
             let rules: Vec<String> = used
                 .iter()
                 .filter(|(written, actual)| written != actual)
@@ -234,6 +245,21 @@ fn probe_rules(targets: &[(&SourceFile, &Node)], addresses: &BTreeMap<String, St
             )
         })
         .collect()
+}
+
+/// A server behind TLS listens elsewhere in a drill, and is still asked for under the name in its certificate: the one that
+/// the author wrote. Nothing is done where the author says which name, or where targets have several.
+fn keep_server_name<'a>(source: &str, job: &Node, moved: impl Iterator<Item = &'a str>, edits: &mut Edits) {
+    let hosts: BTreeSet<&str> = moved.filter_map(|target| Some(target.rsplit_once(':')?.0)).collect();
+    let (Some(host), 1) = (hosts.first(), hosts.len()) else { return };
+    if job.get("scheme").and_then(Node::text) != Some("https") {
+        return;
+    }
+    match job.get("tls_config") {
+        Some(settings) if settings.get("server_name").is_some() => {}
+        Some(settings) => edits.add_first(source, settings, &format!("server_name: {host}")),
+        None => edits.add_last(source, job, &format!("tls_config: {{server_name: {host}}}")),
+    }
 }
 
 fn append_relabelling(source: &str, job: &Node, rules: &[String], edits: &mut Edits) {

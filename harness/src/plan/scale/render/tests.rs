@@ -425,3 +425,30 @@ fn certificates_and_passwords_stay_where_they_are() {
     assert!(found.files[0].text.contains("ca_file: /etc/stack/prometheus/../tls/ca.pem}"), "{}", found.files[0].text);
     assert!(found.files[0].text.contains("password_file: /run/secrets/p\n"), "{}", found.files[0].text);
 }
+
+#[test]
+fn a_server_behind_tls_is_asked_for_under_the_name_in_its_certificate() {
+    let rendered = |job: &str| {
+        let written = format!(
+            "alerting:\n  alertmanagers:\n    - scheme: https\n      static_configs: [{{targets: [alertmanager:9093]}}]\nscrape_configs:\n  - job_name: inventory\n{job}    static_configs: [{{targets: [inventory-service:9180]}}]\n"
+        );
+        let file = from_text(Path::new("p.yml"), written).unwrap();
+        let mut set = set();
+        set.prometheus = config::parse(file, Vec::new(), None, Vec::new()).unwrap().prometheus;
+        let (addresses, absent) = (addresses(), BTreeSet::new());
+        let addresses_of = Addresses::Mapped(&addresses, &absent);
+        let request = RenderRequest { scale: Scale::ONE, addresses: addresses_of, receivers: Receivers::AsWritten };
+        text(&render(&set, &request).unwrap(), "p.yml").to_owned()
+    };
+    let secured = rendered("    scheme: https\n    tls_config:\n      ca_file: /ca.pem\n");
+    assert!(
+        secured.contains("    tls_config:\n      server_name: inventory-service\n      ca_file: /ca.pem\n"),
+        "{secured}"
+    );
+    assert!(secured.contains("      tls_config: {server_name: alertmanager}\n"), "{secured}");
+    let brackets = rendered("    scheme: https\n    tls_config: {ca_file: /ca.pem}\n");
+    assert!(brackets.contains("tls_config: {server_name: inventory-service, ca_file: /ca.pem}"), "{brackets}");
+    let named = rendered("    scheme: https\n    tls_config: {server_name: shop.example.org}\n");
+    assert!(named.contains("tls_config: {server_name: shop.example.org}\n"), "{named}");
+    assert_eq!(rendered("").matches("server_name").count(), 1, "plain HTTP has no certificate");
+}
