@@ -3,19 +3,21 @@
 //! `speed`, `paced`, `stall`, `delay`, `held` and `cross`. Prints Markdown, at its end what was promised beside what was
 //! measured, and fails if a promise is not held. `--keep` writes it all into `docs/benchmarks.md` too.
 //!
-//! CPU time is the kernel's account of the whole process (`/proc/<pid>/stat` of the exited, not yet reaped child),
+//! The server keeps its own account of stalls and delays, so that figures are held against what it did. CPU time is the kernel's account of the whole process (`/proc/<pid>/stat` of the exited, not yet reaped child),
 //! requests are the server's own count, memory is the highest resident size (`VmHWM`, read every 20 ms).
 #![expect(clippy::print_stdout, reason = "its output is its result")]
 
+mod account;
 mod machine;
 mod ours;
 mod promise;
+mod serve;
 mod server;
+mod stall;
 mod table;
 mod tool;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use promise::Promises;
 use server::Behaviour;
@@ -29,7 +31,7 @@ fn main() -> Anyhow<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["serve", stall, delay] => server::serve(Behaviour { stall: millis(stall)?, delay: millis(delay)? })?,
+        ["serve", stall_after, stall, delay] => serve::serve(Behaviour::from_words([stall_after, stall, delay])?)?,
         ["ours", pace, value, seconds, url] => ours::run(pace, value, seconds, url)?,
         ["held", rate, seconds, url] => ours::hold(rate.parse()?, seconds.parse()?, url)?,
         _ => return tables(&words),
@@ -54,7 +56,7 @@ fn tables(words: &[&str]) -> Anyhow<ExitCode> {
         match table {
             "speed" => table::speed(&mut page, &mut promises)?,
             "paced" => table::paced(&mut page, &mut promises)?,
-            "stall" => table::stalls(&mut page, &mut promises)?,
+            "stall" => stall::stalls(&mut page, &mut promises)?,
             "delay" => table::delay(&mut page, &mut promises)?,
             "held" => table::held(&mut page, &mut promises)?,
             "cross" => table::cross(&mut page, &mut promises)?,
@@ -68,10 +70,6 @@ fn tables(words: &[&str]) -> Anyhow<ExitCode> {
         page.keep()?;
     }
     Ok(if promises.all_held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn millis(text: &str) -> Anyhow<Duration> {
-    Ok(Duration::from_millis(text.parse()?))
 }
 
 /// What is printed, and may be kept.

@@ -1,30 +1,54 @@
-//! The server that all generators meet: one thread, 27 bytes of JSON, its own count.
+//! The server that all generators meet, as a process of its own, seen from outside.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-use harness::clock;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use crate::Anyhow;
-
-const BODY: &str = "{\"sku\":\"A-1\",\"quantity\":10}";
+use crate::account::Account;
 
 /// How the server misbehaves.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Behaviour {
-    /// It answers nothing for so long, from 2 s after the first request.
+    /// The first request that comes at least so long after the very first one begins a stall.
+    pub(crate) stall_after: Duration,
+    /// From then on nothing is answered for so long.
     pub(crate) stall: Duration,
     /// Every answer takes so long.
     pub(crate) delay: Duration,
 }
 
-/// The server as a process of its own.
+impl Behaviour {
+    pub(crate) fn delay(delay: Duration) -> Self {
+        Self { delay, ..Self::default() }
+    }
+
+    /// A second of silence, 2 s into a load of so many requests a second. It begins with the request that is due then: half a
+    /// gap earlier the server is ready to fall silent, so that it does not hang on how many microseconds a request took.
+    pub(crate) fn stall(rate: u32) -> Self {
+        let gap = Duration::from_secs(1) / rate;
+        Self { stall_after: Duration::from_secs(2) - gap / 2, stall: Duration::from_secs(1), ..Self::default() }
+    }
+
+    /// Whether it is one at all.
+    pub(crate) fn is_special(self) -> bool {
+        !self.stall.is_zero() || !self.delay.is_zero()
+    }
+
+    fn words(self) -> [String; 3] {
+        [self.stall_after, self.stall, self.delay].map(|duration| duration.as_micros().to_string())
+    }
+
+    /// As [`Server::start`] hands it to the process.
+    pub(crate) fn from_words(words: [&str; 3]) -> Anyhow<Self> {
+        let micros = |word: &str| Ok::<_, std::num::ParseIntError>(Duration::from_micros(word.parse()?));
+        let [stall_after, stall, delay] = words.map(micros);
+        Ok(Self { stall_after: stall_after?, stall: stall?, delay: delay? })
+    }
+}
+
+/// The server.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
@@ -32,9 +56,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(behaviour: Behaviour) -> Anyhow<Self> {
-        let words = [behaviour.stall, behaviour.delay].map(|duration| duration.as_millis().to_string());
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).arg(std::env::current_exe()?).arg("serve").args(words);
+        command.args(["-c", "0"]).arg(std::env::current_exe()?).arg("serve").args(behaviour.words());
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("the server has no output")?).read_line(&mut line)?;
@@ -45,13 +68,22 @@ impl Server {
         format!("http://{}/", self.address)
     }
 
-    /// How many it has received.
+    /// How many requests it has received.
     pub(crate) fn requests(&self) -> Anyhow<u64> {
-        let mut stream = std::net::TcpStream::connect(self.address)?;
-        std::io::Write::write_all(&mut stream, b"COUNT\r\n\r\n")?;
+        Ok(self.ask("COUNT")?.trim().parse()?)
+    }
+
+    /// What it did and when; empty if it did nothing special.
+    pub(crate) fn account(&self) -> Anyhow<Account> {
+        Account::read(&self.ask("TIMES")?)
+    }
+
+    fn ask(&self, word: &str) -> Anyhow<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        write!(stream, "{word}\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
-        Ok(text.trim().parse()?)
+        Ok(text)
     }
 }
 
@@ -60,53 +92,5 @@ impl Drop for Server {
         // it may have ended
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// One thread; answers every head with 27 bytes of JSON, and `COUNT` with how many there were.
-pub(crate) fn serve(behaviour: Behaviour) -> Anyhow<()> {
-    crate::ours::runtime()?.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        println!("{}", listener.local_addr()?);
-        let (count, mut first) = (Arc::new(AtomicU64::new(0)), None);
-        loop {
-            let (stream, _) = listener.accept().await?;
-            let first = *first.get_or_insert_with(clock::instant);
-            let stalled = (first + Duration::from_secs(2), first + Duration::from_secs(2) + behaviour.stall);
-            let count = Arc::clone(&count);
-            tokio::spawn(async move { drop(answer(stream, &count, stalled, behaviour.delay).await) });
-        }
-    })
-}
-
-async fn answer(
-    mut stream: TcpStream,
-    count: &AtomicU64,
-    stalled: (Instant, Instant),
-    delay: Duration,
-) -> std::io::Result<()> {
-    let reply =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
-    stream.set_nodelay(true)?;
-    let mut buffer = Vec::with_capacity(4096);
-    loop {
-        while !buffer.ends_with(b"\r\n\r\n") {
-            if stream.read_buf(&mut buffer).await? == 0 {
-                return Ok(());
-            }
-        }
-        if buffer.starts_with(b"COUNT") {
-            return stream.write_all(count.load(Ordering::SeqCst).to_string().as_bytes()).await;
-        }
-        buffer.clear();
-        count.fetch_add(1, Ordering::SeqCst);
-        let now = clock::instant();
-        if stalled.0 <= now && now < stalled.1 {
-            tokio::time::sleep_until(stalled.1.into()).await;
-        }
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
-        stream.write_all(reply.as_bytes()).await?;
     }
 }

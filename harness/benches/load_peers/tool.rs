@@ -10,6 +10,7 @@ use harness::load::command::Report;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::Anyhow;
+use crate::account::Account;
 use crate::machine::said;
 use crate::server::{Behaviour, Server};
 
@@ -44,6 +45,8 @@ pub(crate) struct Measured {
     /// Resident size every 20 ms, in KiB.
     pub(crate) resident: Vec<u64>,
     pub(crate) output: String,
+    /// What the server did, if that was something special.
+    pub(crate) account: Account,
 }
 
 impl Measured {
@@ -80,6 +83,11 @@ impl Tool {
     /// Whether it can be told a rate.
     pub(crate) const fn paces(self) -> bool {
         !matches!(self, Self::Wrk)
+    }
+
+    /// Whether its n-th request is due n gaps after its first one, however late it is sent.
+    pub(crate) const fn keeps_to_a_schedule(self) -> bool {
+        matches!(self, Self::Ours | Self::Oha)
     }
 
     /// Its program; none when it is not here.
@@ -234,7 +242,8 @@ pub(crate) fn measure(server: &Server, program: &Path, arguments: &[String]) -> 
     let cpu = cpu_time(child.id())?;
     child.wait()?;
     let output = reading.join().map_err(|_| "reading the tool's output failed")??;
-    Ok(Measured { requests: server.requests()?, wall, cpu, peak_kib, resident, output })
+    let (requests, account) = (server.requests()?, server.account()?);
+    Ok(Measured { requests, wall, cpu, peak_kib, resident, output, account })
 }
 
 /// Waits for the end of a child without reaping it; returns its highest resident size and all that were seen.

@@ -138,6 +138,9 @@ pub async fn run(
     Ok(handle.stop(drain).await)
 }
 
+/// Nobody asks for windows of these loads; this is enough for charts, and their memory is flat after two minutes.
+const SLOTS: usize = 512;
+
 fn spec(options: &Options) -> Result<Spec, LoadError> {
     let (base, path) = split(&options.url);
     let target = Target::resolve(base, options.reach)?;
@@ -160,7 +163,7 @@ fn spec(options: &Options) -> Result<Spec, LoadError> {
     let name = options.url.split('?').next().unwrap_or_default();
     let mut spec = Spec::new(name, target, model, vec![request]);
     (spec.protocol, spec.streams, spec.trust) = (options.protocol, options.streams, options.trust.clone());
-    spec.warm_up = options.warm_up;
+    (spec.warm_up, spec.slots) = (options.warm_up, SLOTS);
     (spec.timeout, spec.seed, spec.lasts) = (options.timeout, options.seed, Some(options.lasts));
     Ok(spec)
 }

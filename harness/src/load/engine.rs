@@ -101,7 +101,7 @@ impl Engine {
             workload,
             visits: Visits::default(),
             pacer: Pacer::new(spec),
-            recorder: Recorder::new(spec.templates().count()),
+            recorder: Recorder::new(spec.templates().count(), spec.slots, spec.warm_up),
             watch: Watch::new(pacing, spec.lag_limit),
             wiring,
             scratch: vec![0; SCRATCH].into_boxed_slice(),
@@ -350,6 +350,7 @@ impl Engine {
             tls_failure: self.pool.tls_failure().map(ToOwned::to_owned),
             saturation: self.watch.judge(totals),
             whole: Window::whole(Arc::clone(&self.names), self.started_at, taken_at, totals),
+            slot_width: self.recorder.width(),
             slots: self.recorder.slots(),
         }
     }

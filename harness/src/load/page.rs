@@ -27,7 +27,7 @@ struct Point {
 pub fn page(summary: &Summary) -> String {
     let report = Report::from(summary);
     let lasted = summary.taken_at.since(summary.started_at);
-    let width = stretch(lasted);
+    let width = stretch(lasted, summary.slot_width);
     let mut points: Vec<Point> = summary.series(width).map(|window| point(&window, width)).collect();
     // while the last answers are waited for, nothing is due any more, which is no rate of zero
     while points.pop_if(|last| last.planned == 0.0).is_some() {}
@@ -76,9 +76,10 @@ path.sent{stroke:var(--blue)}path.errors{stroke:var(--red)}path.p50{stroke:var(-
 path.p99{stroke:var(--amber)}span.planned{color:var(--soft)}span.sent,span.p90{color:var(--blue)}\
 span.errors{color:var(--red)}span.p50{color:var(--green)}span.p99{color:var(--amber)}";
 
-fn stretch(lasted: Duration) -> Duration {
-    let per_point = lasted / POINTS;
-    Duration::from_secs(per_point.as_secs() + 1)
+/// Whole slots, as part of one would be missing.
+fn stretch(lasted: Duration, slot: Duration) -> Duration {
+    let least = Duration::from_secs((lasted / POINTS).as_secs() + 1);
+    slot * u32::try_from(least.as_nanos().div_ceil(slot.as_nanos())).unwrap_or(u32::MAX)
 }
 
 fn point(window: &Window, width: Duration) -> Point {
@@ -202,4 +203,17 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_of_a_chart_is_as_wide_as_whole_slots_so_that_long_loads_have_no_gaps() {
+        let (second, slot) = (Duration::from_secs(1), Duration::from_millis(250));
+        assert_eq!(stretch(30 * second, slot), second);
+        assert_eq!(stretch(600 * second, 2 * second), 4 * second);
+        assert_eq!(stretch(3_600 * second, 16 * second), 16 * second);
+    }
 }

@@ -128,9 +128,12 @@ impl Poller {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         events.0.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut events.0), due.then_some(&at_once)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
+        // what came first is taken first, so that in a backlog no answer waits for later ones
+        events.0.reverse();
+        Ok(())
     }
 
     /// Sets timers for those of `wakes` that have none. One that is set for another time is left as it is unless it is
@@ -147,7 +150,7 @@ impl Poller {
         Ok(())
     }
 
-    /// Takes what the last wait brought, one after the other, last first.
+    /// Takes what the last wait brought, one after the other.
     pub(super) fn next(&mut self, events: &mut Events) -> Option<Woken> {
         loop {
             let event = events.0.pop()?;

@@ -3,8 +3,8 @@
 //!
 //! A request belongs to the slot of its *intended* start, also when it ends much later, so that in every slot
 //! `planned = started + dropped` and `started = completed + failed + cancelled` hold exactly once the slot is settled.
-//! Memory is bounded for any duration: settled slots are packed, and when there are [`SLOT_LIMIT`] of them, neighbours are
-//! merged: the first 17 minutes are known to 250 ms, older times more and more coarsely.
+//! Memory is bounded for any duration: settled slots are packed, and when there are too many of them, slots become twice as
+//! wide and those that are there are merged with their neighbours.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::ledger::{Class, ErrorClass, Status};
 
 /// The width of a slot to begin with.
 const SLOT_WIDTH: Duration = Duration::from_millis(250);
-/// So many settled slots are kept; beyond, they are merged in pairs.
-const SLOT_LIMIT: usize = 4_096;
+/// So many pairs of slots are merged when one is settled: all of them at once would make requests late.
+const MERGED_AT_ONCE: usize = 2;
 
 /// How many requests went which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -143,8 +143,14 @@ pub(super) struct Live {
 #[derive(Debug)]
 pub(super) struct Recorder {
     requests: usize,
+    /// So many settled slots are kept.
+    limit: usize,
+    /// The end of the warm-up: no slot is merged across it.
+    warm_up: Duration,
     width: Duration,
     settled: Vec<Arc<Slot>>,
+    /// So many of the settled slots have been looked at since slots became wider.
+    merged: usize,
     open: VecDeque<OpenSlot>,
     /// The number of the first open slot, in widths.
     first_open: u64,
@@ -171,12 +177,15 @@ impl Totals {
 }
 
 impl Recorder {
-    pub(super) fn new(requests: usize) -> Self {
+    pub(super) fn new(requests: usize, limit: usize, warm_up: Duration) -> Self {
         let flows = vec![Flow::default(); requests].into_boxed_slice();
         Self {
             requests,
+            limit: limit.max(2),
+            warm_up,
             width: SLOT_WIDTH,
             settled: Vec::new(),
+            merged: 0,
             open: VecDeque::new(),
             first_open: 0,
             totals: Totals {
@@ -264,8 +273,17 @@ impl Recorder {
             self.open.pop_front();
             self.first_open += 1;
             self.settled.extend(slot.map(Arc::new));
-            self.merge_settled();
+            self.merge_some();
+            // an odd one would be half of a wider slot
+            if self.settled.len() >= self.limit && self.first_open.is_multiple_of(2) {
+                self.widen();
+            }
         }
+    }
+
+    /// How wide slots are; those of the past may still be narrower.
+    pub(super) const fn width(&self) -> Duration {
+        self.width
     }
 
     /// All slots so far, the open ones as they stand.
@@ -295,16 +313,31 @@ impl Recorder {
         &mut self.open[index]
     }
 
-    /// When there are too many slots, merges neighbours: the older a time is, the coarser it is known.
-    fn merge_settled(&mut self) {
-        if self.settled.len() < SLOT_LIMIT {
-            return;
+    /// Makes slots twice as wide: the open ones now, the settled ones bit by bit.
+    fn widen(&mut self) {
+        self.width *= 2;
+        self.merged = 0;
+        let narrow = std::mem::take(&mut self.open);
+        for (number, slot) in (self.first_open..).zip(narrow) {
+            match self.open.back_mut() {
+                Some(first) if !number.is_multiple_of(2) => first.add(&slot),
+                _ => self.open.push_back(slot),
+            }
         }
-        let merged = self.settled.chunks(2).map(|pair| match pair {
-            [one, two] => Arc::new(one.merge(two)),
-            rest => Arc::clone(&rest[0]),
-        });
-        self.settled = merged.collect();
+        self.first_open /= 2;
+    }
+
+    /// Merges a few settled slots that are narrower than slots are by now with their neighbours.
+    fn merge_some(&mut self) {
+        let place = |slot: &Slot| (slot.from.as_nanos() / self.width.as_nanos(), slot.from >= self.warm_up);
+        for _ in 0..MERGED_AT_ONCE {
+            let [one, two, ..] = &self.settled[self.merged..] else { return };
+            if place(one) == place(two) {
+                self.settled[self.merged] = Arc::new(one.merge(two));
+                self.settled.remove(self.merged + 1);
+            }
+            self.merged += 1;
+        }
     }
 }
 
@@ -314,6 +347,18 @@ impl OpenSlot {
             flows: vec![Flow::default(); requests].into_boxed_slice(),
             cells: vec![None; requests * Class::ALL.len()],
             lag: Distribution::new(Precision::Coarse),
+        }
+    }
+
+    fn add(&mut self, next: &Self) {
+        self.flows.iter_mut().zip(&next.flows).for_each(|(flow, other)| flow.add(other));
+        self.lag.add(&next.lag);
+        for (cell, other) in self.cells.iter_mut().zip(&next.cells) {
+            if let Some(other) = other {
+                let timing = timing(cell, Precision::Coarse);
+                timing.latency.add(&other.latency);
+                timing.service.add(&other.service);
+            }
         }
     }
 
@@ -362,28 +407,34 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_for_any_duration_and_nothing_is_lost() {
-        let mut recorder = Recorder::new(2);
-        let (step, count) = (Duration::from_millis(125), 24_000_u32);
+        let mut recorder = Recorder::new(2, 512, Duration::from_millis(99_250));
+        let (step, count) = (Duration::from_millis(125), 25_600_u32);
+        let mut most = 0;
         for number in 0..count {
             let (request, intended) = (number as usize % 2, step * number);
             recorder.started(request, intended, intended);
             let (started, ended) = (intended, intended + Duration::from_micros(u64::from(number)));
             recorder.ended(&Ended { request, intended, started, ended, status: Status::Code(200), error: None });
             recorder.settle(intended);
+            most = most.max(recorder.settled.len());
         }
         let slots = recorder.slots();
-        assert!(slots.len() <= SLOT_LIMIT, "{}", slots.len());
-        assert!(slots.windows(2).all(|pair| pair[0].to <= pair[1].from));
+        assert!((500..=514).contains(&most), "{most}");
+        // 3,200 s in 512 slots: 8 s each, but for the one in which the warm-up ends, which is cut in two there
+        assert_eq!(recorder.width(), Duration::from_secs(8));
+        assert!(slots.windows(2).all(|pair| pair[0].to == pair[1].from));
+        assert!(slots.iter().all(|slot| slot.to - slot.from <= recorder.width()));
+        assert_eq!((slots.len(), slots.iter().filter(|slot| slot.to == recorder.warm_up).count()), (401, 1));
         let sum: u64 = slots.iter().flat_map(|slot| &slot.flows).map(|flow| flow.completed).sum();
         assert_eq!((sum, recorder.totals.flow().completed), (u64::from(count), u64::from(count)));
         let mut latency = Distribution::new(Precision::Coarse);
         slots.iter().flat_map(|slot| &slot.cells).for_each(|cell| latency.add_packed(&cell.latency));
-        assert_eq!((latency.count(), latency.max()), (u64::from(count), Some(Duration::from_micros(23_999))));
+        assert_eq!((latency.count(), latency.max()), (u64::from(count), Some(Duration::from_micros(25_599))));
     }
 
     #[test]
     fn a_request_belongs_to_the_slot_of_its_intended_start_however_late_it_ends() {
-        let mut recorder = Recorder::new(1);
+        let mut recorder = Recorder::new(1, 4, Duration::ZERO);
         let at = Duration::from_millis;
         recorder.started(0, at(100), at(100));
         recorder.started(0, at(300), at(310));

@@ -35,17 +35,22 @@ pub struct Spec {
     /// When the arrivals end by themselves; none: at [`super::Handle::stop`].
     pub lasts: Option<Duration>,
     /// So much of the beginning is sent and counted like the rest, but is in none of the measured times; it is rounded up
-    /// to a quarter of a second.
+    /// to a slot of time.
     pub warm_up: Duration,
     /// If given, every request carries `x-request-id: <prefix><n>`, where `n` counts the started requests from 1.
     pub request_id_prefix: Option<String>,
     /// The scheduler lag (99th percentile) beyond which the generator counts as saturated.
     pub lag_limit: Duration,
+    /// So many slots of time are told apart. They are 250 ms wide until there are more, and twice as wide from then on.
+    pub slots: usize,
 }
 
 impl Spec {
     /// The usual limit of the scheduler lag's 99th percentile.
     pub const LAG_LIMIT: Duration = Duration::from_millis(25);
+
+    /// The usual number of slots: 17 minutes are known to 250 ms.
+    pub const SLOTS: usize = 4_096;
 
     /// A load with the usual timeout (10 s), a fixed seed and no end.
     #[must_use]
@@ -65,6 +70,7 @@ impl Spec {
             warm_up: Duration::ZERO,
             request_id_prefix: None,
             lag_limit: Self::LAG_LIMIT,
+            slots: Self::SLOTS,
         }
     }
 }

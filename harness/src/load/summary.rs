@@ -33,6 +33,8 @@ pub struct Summary {
     pub tls_failure: Option<String>,
     /// What limited the generator, if anything did.
     pub saturation: Option<Saturation>,
+    /// The width of its slots of time: what happened in one is not told apart.
+    pub slot_width: Duration,
     pub(super) whole: Window,
     pub(super) slots: Vec<Arc<Slot>>,
 }
@@ -95,7 +97,7 @@ impl Summary {
         self.flow.planned - self.measured().flow(None).planned
     }
 
-    /// The requests whose intended start lies in the slots (250 ms wide; in very long loads wider) inside `from..to`.
+    /// The requests whose intended start lies in the slots ([`Self::slot_width`] wide or narrower) inside `from..to`.
     #[must_use]
     pub fn between(&self, from: Stamp, to: Stamp) -> Window {
         let stamp = |offset: Duration| self.started_at + offset;

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     fn recorder(lag: Duration) -> Recorder {
-        let mut recorder = Recorder::new(1);
+        let mut recorder = Recorder::new(1, 4_096, Duration::ZERO);
         (0..100_u32).for_each(|second| {
             recorder.started(0, Duration::from_secs(1) * second, Duration::from_secs(1) * second + lag)
         });

@@ -30,8 +30,6 @@ pub struct Restart {
 
 /// How long log lines may be on their way when their process is killed.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-/// The width of a load's slots: what happened in one is not told apart.
-const SLOT: Duration = Duration::from_millis(250);
 
 /// What the client sent, by the cells of the agreement.
 #[must_use]
@@ -79,8 +77,9 @@ fn taken(spec: &Agreement, from: Sources<'_>, restarts: &[Restart], back: Durati
     for summary in from.loads.values() {
         let keys: BTreeSet<_> = summary.ledger.keys().collect();
         for restart in restarts {
-            let since = Stamp(restart.before.0 - micros(back.max(SLOT)));
-            let part = summary.between(since, restart.after + SLOT);
+            let slot = summary.slot_width;
+            let since = Stamp(restart.before.0 - micros(back.max(slot)));
+            let part = summary.between(since, restart.after + slot);
             for key in &keys {
                 let answered = part.flow(Some(&key.request)).completed;
                 let pattern = spec.by.iter().map(|dimension| match dimension {

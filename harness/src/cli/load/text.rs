@@ -96,11 +96,40 @@ fn count(number: u64) -> String {
 mod tests {
     use super::*;
     use crate::clock::Stamp;
+    use crate::load::Flow;
+    use crate::load::command::Doubt;
 
     #[test]
     fn numbers_are_written_as_people_read_them() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([87, 1_250, 45_678, 61_000_000].map(time), ["0.087 ms", "1.25 ms", "45.7 ms", "61.0 s"]);
+    }
+
+    #[test]
+    fn without_a_single_answer_percentiles_are_not_available_and_nothing_is_concluded_l12() {
+        let none = BTreeMap::new;
+        let doubt = Doubt { code: "NO_DATA".to_owned(), what: "not a single request was answered".to_owned() };
+        let report = Report {
+            load: "test".to_owned(),
+            started_at: Stamp(0),
+            lasted: Duration::from_secs(1),
+            warm_up: None,
+            flow: Flow { planned: 5, started: 5, failed: 5, ..Flow::default() },
+            error_share: Some(1.0),
+            achieved_share: Some(1.0),
+            latency_us: none(),
+            service_time_us: none(),
+            lag_us: none(),
+            errors: BTreeMap::new(),
+            requests: Vec::new(),
+            tls_failure: None,
+            saturation: None,
+            doubts: vec![doubt],
+        };
+        let text = of(&report);
+        let row = |name| text.lines().find(|line| line.starts_with(name)).map(|line| line.matches("n/a").count());
+        assert_eq!([row("latency"), row("service"), row("lag")], [Some(COLUMNS.len()); 3]);
+        assert!(text.ends_with("INCONCLUSIVE(NO_DATA): not a single request was answered"), "{text}");
     }
 
     #[test]

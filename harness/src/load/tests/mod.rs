@@ -99,20 +99,18 @@ async fn a_stall_of_the_server_is_in_latency_and_service_time_alike_as_every_req
 
 #[tokio::test]
 async fn one_slow_answer_in_a_hundred_is_where_it_belongs_and_the_slowest_is_not_clipped_l04() {
-    let delay = |number: u64| match number {
-        150 => 900 * MS,
-        number if number % 100 == 50 => 300 * MS,
-        _ => 5 * MS,
-    };
+    let delay = |number: u64| if number % 100 == 50 { SECOND } else { 5 * MS };
     let server = Server::start(move |seen| Reply::ok().after(delay(seen.number)));
     let summary = run(steady(&server, 200.0, 2 * SECOND)).await;
     let service = summary.whole().service_time(None).unwrap();
+    let lag = summary.whole().lag().max().unwrap();
     // against the server's own measurements: 4 of 400 are slow, so p98 is fast and p99.5 is slow
-    for quantile in [0.5, 0.985, 0.995, 1.0] {
+    for (quantile, allowance) in [(0.5, MS), (0.985, MS), (0.995, SECOND / 50), (1.0, SECOND / 50)] {
         let (told, took) = (service.quantile(quantile).unwrap(), server.counts.took(quantile));
-        assert!(told + MS >= took && told <= took + took / 50 + 40 * MS, "{quantile}: {told:?}, server {took:?}");
+        let near = told + told / 500 >= took && told <= took + allowance + lag;
+        assert!(near, "{quantile}: {told:?}, server {took:?}, lag {lag:?}");
     }
-    assert!(service.max().unwrap() >= 900 * MS && service.quantile(0.98).unwrap() < 250 * MS);
+    assert!(service.max().unwrap() >= SECOND && service.quantile(0.98).unwrap() < SECOND / 2);
 }
 
 #[tokio::test]
@@ -189,11 +187,16 @@ async fn a_generator_that_may_not_send_during_a_stall_still_reports_it() {
 async fn a_constant_delay_is_reported_as_it_is_l03() {
     let server = Server::start(|_| Reply::ok().after(50 * MS));
     let summary = run(steady(&server, 200.0, SECOND)).await;
-    let latency = summary.whole().service_time(None).unwrap();
-    // other programs run beside this test, so the least disturbed requests speak; the benchmark shows p50 and p99
-    let least = latency.quantile(0.05).unwrap();
-    assert_near(least, server.counts.took(0.05), 5 * MS, "delay");
-    assert!(latency.quantile(0.005).unwrap() >= 50 * MS && latency.quantile(0.5).unwrap() >= server.counts.took(0.4));
+    let (latency, service) = (summary.whole().latency(None).unwrap(), summary.whole().service_time(None).unwrap());
+    let lag = summary.whole().lag().max().unwrap();
+    for quantile in [0.5, 0.99] {
+        // other programs run beside this test: what they cost is in the server's own times and in the lag
+        let took = server.counts.took(quantile);
+        for told in [latency.quantile(quantile).unwrap(), service.quantile(quantile).unwrap()] {
+            assert!(told + told / 500 >= took && told <= took + 2 * MS + lag, "{quantile}: {told:?}, server {took:?}");
+        }
+    }
+    assert!(service.quantile(0.005).unwrap() >= 50 * MS);
 }
 
 #[tokio::test]
@@ -251,6 +254,28 @@ async fn the_ledger_is_the_servers_own_count_l07() {
 }
 
 #[tokio::test]
+async fn while_it_runs_the_ledger_is_the_servers_count_but_for_what_is_in_flight_l07() {
+    let behave = |seen: &server::Seen| if seen.number % 5 == 4 { Reply::status(503) } else { Reply::ok() };
+    let server = Server::start(move |seen| behave(seen).after(100 * MS));
+    let mut handle = start(steady(&server, 500.0, 60 * SECOND), Clock::start()).unwrap();
+    for _ in 0..2 {
+        handle.samples().recv().await.unwrap();
+        let before = server.counts.by_status();
+        let summary = handle.snapshot().await;
+        let (after, in_flight) = (server.counts.by_status(), summary.flow.in_flight());
+        assert!(in_flight > 0);
+        for status in [200, 503] {
+            let ours = statuses(&summary)[&status.to_string()];
+            let (least, most) = (before[&status].saturating_sub(in_flight), after[&status]);
+            assert!((least..=most).contains(&ours), "{status}: {ours}, server {least} to {most}");
+        }
+    }
+    let summary = handle.stop(SECOND).await;
+    let theirs = server.counts.by_status().into_iter().map(|(status, count)| (status.to_string(), count));
+    assert_eq!(statuses(&summary), theirs.collect());
+}
+
+#[tokio::test]
 async fn timeouts_are_in_the_denominator_with_a_latency_of_at_least_the_timeout_l09() {
     let server =
         Server::start(|seen| Reply::ok().after(if seen.number % 10 == 3 { 3 * SECOND } else { Duration::ZERO }));
@@ -272,6 +297,9 @@ async fn without_a_single_answer_there_is_no_percentile_l12() {
     assert_eq!(summary.flow.error_share(), Some(1.0));
     assert!(summary.whole().latency(None).is_none() && summary.whole().service_time(None).is_none());
     assert_eq!(statuses(&summary), BTreeMap::from([("closed".to_owned(), 25)]));
+    let report = command::Report::from(&summary);
+    assert!(report.latency_us.is_empty() && report.service_time_us.is_empty());
+    assert_eq!(report.doubts.iter().map(|doubt| doubt.code.as_str()).collect::<Vec<_>>(), ["NO_DATA"]);
 }
 
 #[tokio::test]

@@ -82,6 +82,7 @@ fn a_generator_with_a_tenth_of_a_core_sends_late_but_all_and_says_so_l06_l15() {
     assert_eq!(server.counts.received(), 400);
     assert!(report.lag_us["p99"] > 25_000, "{:?}", report.lag_us);
     assert!(report.saturation.unwrap().contains("sent late"));
+    assert_eq!(report.doubts.iter().map(|doubt| doubt.code.as_str()).collect::<Vec<_>>(), ["GENERATOR_SATURATED"]);
 }
 
 #[test]
