@@ -177,3 +177,15 @@ fn a_mechanism_outside_its_configuration_is_inconclusive() {
     spec.fires_within = Some(Duration::from_secs(5));
     assert_eq!(verdict(&spec, &late), Some(Reason::FiredLate), "a broken promise wins over the mechanism");
 }
+
+#[test]
+fn an_alert_whose_labels_change_at_every_evaluation_never_fires_t29() {
+    let one = |second: i64| {
+        let mut one = instance(&[(second, Pending), (second + 1, Inactive)]);
+        one.labels.insert("value".into(), second.to_string());
+        one
+    };
+    let outcome = judge(&spec(), Mode::Eventually, WINDOW, &history((102..120).map(one).collect()), TIME);
+    assert_eq!(outcome.reason(), Some(Reason::NeverFired));
+    assert!(outcome.evidence().summary.contains("never long enough"), "{outcome:?}");
+}

@@ -33,6 +33,11 @@ pub(super) fn lost(spec: &Notification, window: Window, mail: &Mail, history: &H
     let fired = history.instances.iter().any(|instance| {
         instance.changes.iter().any(|change| change.state == State::Firing && in_window(change.evaluated))
     });
+    let before = history.instances.iter().any(|instance| instance.state_at(window.start) == State::Firing);
+    if !fired && before {
+        let summary = format!("{alert} fired before the window began, so that its page was not due in it");
+        return (Reason::FiringAtBaseline, summary);
+    }
     if !fired {
         return match history.coverage.gap(window.start, window.observed_until) {
             Some(gap) => (Reason::NoCoverage, format!("{alert} was not seen firing, but {gap}")),

@@ -327,3 +327,25 @@ fn what_is_known_of_a_group_narrows_when_its_page_may_come_t33_t34() {
     let apart = Labels::from([("alertname".into(), "B".into())]);
     assert_eq!(judged(107, vec![other(apart), came(106)]), Some(Reason::Timing), "another group");
 }
+
+#[test]
+fn labels_that_are_added_on_the_way_hide_no_alert_and_those_that_are_lost_do_t41() {
+    let spec = Notification { labels: Labels::from([("severity".into(), "critical".into())]), ..spec() };
+    let judged = |mail: &Mail| judge(&spec, Mode::Eventually, WINDOW, mail, &fired(), TIME).reason();
+    let mut relabelled = good();
+    for delivery in &mut relabelled.deliveries {
+        delivery.labels.insert("cluster".into(), "reference".into());
+    }
+    assert_eq!(judged(&relabelled), None);
+    relabelled.deliveries[0].labels.remove("severity");
+    assert_eq!(judged(&relabelled), Some(Reason::WrongLabels));
+}
+
+#[test]
+fn an_alert_that_is_over_before_group_wait_is_told_to_nobody_and_that_is_no_pass_t35() {
+    let mut short = fired();
+    short.instances[0].changes[2].evaluated = at(107);
+    let mail = Mail { deliveries: vec![], ..good() };
+    let outcome = judge(&spec(), Mode::Eventually, WINDOW, &mail, &short, TIME);
+    assert_eq!(outcome.reason(), Some(Reason::HopAmReceiver), "fired is not told: {outcome:?}");
+}

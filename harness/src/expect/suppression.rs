@@ -111,7 +111,7 @@ impl Hold {
 pub fn judge(spec: &Suppression, window: Window, seen: Seen<'_>, time: ScaledTime) -> Outcome {
     let evidence = describe(spec, window, seen, time);
     let end = |reason, summary: String| match reason {
-        Reason::NoCoverage | Reason::PromRestart | Reason::Unreachable => {
+        Reason::NoCoverage | Reason::PromRestart | Reason::RuleError | Reason::Unreachable => {
             Outcome::Inconclusive(reason, Evidence { summary, ..evidence.clone() })
         }
         _ => Outcome::Failed(reason, Evidence { summary, ..evidence.clone() }),
@@ -165,6 +165,10 @@ fn fired(spec: &Suppression, window: Window, seen: Seen<'_>, time: ScaledTime) -
         if let Some(at) = history.coverage.restarted(window.start, window.end) {
             let when = time.from(window.start, at);
             return Some((Reason::PromRestart, format!("Prometheus restarted {when} into the window")));
+        }
+        if let Some((at, why)) = history.errors.iter().find(|(at, _)| *at >= window.start && *at <= window.end) {
+            let when = time.from(window.start, *at);
+            return Some((Reason::RuleError, format!("the rule {name} was in error {when}: {why}")));
         }
         if fires(history, window.start, window.end) {
             continue;

@@ -29,6 +29,12 @@ fn gap(history: &History, parts: &[(Stamp, Stamp)]) -> Option<String> {
     parts.iter().find_map(|(from, to)| history.coverage.gap(*from, *to))
 }
 
+/// The first error of a rule while it was watched: what it says then is frozen, so that silence and steadiness mean nothing (T24).
+fn error<'a>(history: &'a History, parts: &[(Stamp, Stamp)]) -> Option<&'a (Stamp, String)> {
+    let watched = |at: Stamp| parts.iter().any(|(from, to)| at >= *from && at <= *to);
+    history.errors.iter().find(|(at, _)| watched(*at))
+}
+
 fn not_watched(evidence: Evidence, window: Window, blind: &[(Stamp, Stamp)], time: ScaledTime) -> Evidence {
     let shown: Vec<String> = blind
         .iter()
@@ -71,6 +77,12 @@ pub fn judge_others(
         let evidence = Evidence::new(summary).with_table("unexpected alerts", &["alert", "fired", "labels"], rows);
         return Outcome::Failed(Reason::UnexpectedAlert, evidence);
     }
+    if let Some((name, (at, why))) = histories.iter().find_map(|(name, history)| Some((name, error(history, &parts)?)))
+    {
+        let when = time.from(window.start, *at);
+        let summary = format!("no other alert was seen, but the rule {name} was in error {when}: {why}");
+        return Outcome::Inconclusive(Reason::RuleError, Evidence::new(summary));
+    }
     if let Some((name, gap)) = histories.iter().find_map(|(name, history)| Some((name, gap(history, &parts)?))) {
         let evidence = Evidence::new(format!("no other alert was seen, but for {name} {gap}"));
         return Outcome::Inconclusive(Reason::NoCoverage, evidence);
@@ -98,6 +110,16 @@ pub fn judge_always(
         let evidence = Evidence::new(format!("Prometheus has loaded no alerting rule named {}", spec.name));
         return Outcome::Failed(Reason::RuleNotLoaded, evidence);
     };
+    if let Some((at, why)) = error(history, &parts) {
+        let when = time.from(window.start, *at);
+        let evidence = Evidence::new(format!("the rule {} was in error {when}: {why}", spec.name));
+        return Outcome::Inconclusive(Reason::RuleError, evidence);
+    }
+    if let Some(at) = parts.iter().find_map(|(from, to)| history.coverage.restarted(*from, *to)) {
+        let when = time.from(window.start, at);
+        let evidence = Evidence::new(format!("Prometheus restarted {when} into the window, and its alerts began anew"));
+        return Outcome::Inconclusive(Reason::PromRestart, evidence);
+    }
     let steady = |from: Stamp, to: Stamp| {
         history.instances.iter().any(|instance| {
             instance.state_at(from) == State::Firing
@@ -184,7 +206,7 @@ mod tests {
         };
         let died =
             History { coverage: seen, ..history(&[(5, State::Firing), (16, State::Inactive), (17, State::Firing)]) };
-        assert_eq!(judge_always(&always, window, &[], Some(&died), TIME).reason(), Some(Reason::AlertNotAlways));
+        assert_eq!(judge_always(&always, window, &[], Some(&died), TIME).reason(), Some(Reason::PromRestart));
         let blind = [(at(10), at(18))];
         let outcome = judge_always(&always, window, &blind, Some(&died), TIME);
         assert!(outcome.is_passed(), "{outcome:?}");

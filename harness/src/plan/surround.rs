@@ -113,8 +113,9 @@ fn yaml_files(folder: &Path, depth: usize) -> Vec<PathBuf> {
 
 fn bounds(scaled: &ConfigSet, scale: Scale) -> BTreeMap<String, AlertBounds> {
     let mut all: BTreeMap<String, AlertBounds> = BTreeMap::new();
-    for (_, rule) in scaled.prometheus.alerts() {
-        let name = rule.name();
+    let of_metrics = scaled.prometheus.alerts().map(|(_, rule)| rule.name());
+    let of_lines = scaled.ruler.iter().flat_map(RulerConfig::alerts).map(|(_, alert)| alert.name.as_str());
+    for name in of_metrics.chain(of_lines) {
         let computed = bound::bounds(scaled, name, &BTreeMap::new(), Conditions::default());
         // of several rules of one name the quickest decides: a promise that it keeps can be kept
         if let Some(quickest) = computed.iter().min_by_key(|bound| bound.firing.ceiling) {

@@ -27,6 +27,8 @@ pub struct AlertResult {
     pub changes: usize,
     /// How many of them are the same evaluation in both.
     pub exact: usize,
+    /// How many of these only are because what came first is taken from what happened live: the recording leaves them open.
+    pub settled: usize,
     /// What a difference means.
     pub certainty: Certainty,
     /// The first evaluation, of those that `ALERTS` tells of, at which it was active live or in the replay and not in both.
@@ -71,12 +73,33 @@ pub struct Replayed {
     pub evaluations: usize,
 }
 
+/// Firing and resolving evaluations, live or replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Score {
+    /// Reproduced by the recording alone.
+    pub exact: usize,
+    /// Reproduced by one of two orders that the recording leaves open.
+    pub settled: usize,
+    /// All.
+    pub changes: usize,
+}
+
 impl Replayed {
-    /// Firing and resolving evaluations, and how many of them are exact.
+    /// Counts firing and resolving evaluations.
     #[must_use]
-    pub fn score(&self) -> (usize, usize) {
-        let sum = |of: fn(&AlertResult) -> usize| self.alerts.iter().map(of).sum();
-        (sum(|alert| alert.exact), sum(|alert| alert.changes))
+    pub fn score(&self) -> Score {
+        let sum = |of: fn(&AlertResult) -> usize| self.alerts.iter().map(of).sum::<usize>();
+        let (settled, changes) = (sum(|alert| alert.settled), sum(|alert| alert.changes));
+        Score { exact: sum(|alert| alert.exact) - settled, settled, changes }
+    }
+
+    /// Counts apart what a pass before did not reproduce without being told what came first.
+    pub fn credit(&mut self, before: &Self) {
+        for alert in &mut self.alerts {
+            let same = |it: &&AlertResult| (it.group, &it.labels) == (alert.group, &alert.labels);
+            let alone = before.alerts.iter().find(same).map_or(0, |it| it.exact);
+            alert.settled = alert.exact.saturating_sub(alone);
+        }
     }
 
     /// Whether some alert certainly did not do what it did live.
@@ -186,7 +209,8 @@ fn result(group: usize, labels: Labels, grid: &Grid, (time, live, replayed): Pai
             exact += usize::from(resolved(happened) == resolved(again));
         }
     }
-    AlertResult { group, labels, time, live, replayed, changes, exact, certainty: Certainty::Certain, parted }
+    let certainty = Certainty::Certain;
+    AlertResult { group, labels, time, live, replayed, changes, exact, settled: 0, certainty, parted }
 }
 
 #[cfg(test)]
@@ -235,6 +259,23 @@ mod tests {
         assert_eq!(scored(&[(10, None)], &[(10, None)]), (1, 1), "both still fire at the end");
         assert_eq!(scored(&[], &[(10, Some(20))]), (0, 2), "an alert that never fired live");
         assert_eq!(scored(&[(10, Some(20)), (30, None)], &[(10, Some(20))]), (2, 3));
+    }
+
+    #[test]
+    fn what_agrees_only_in_one_of_two_orders_is_counted_apart() {
+        let grid = Grid { count: 100, ..Grid::default() }.alive();
+        let replayed = |fired: usize| Replayed {
+            alerts: vec![held_against(&grid, &[(10, Some(20))], &[(fired, Some(20))])],
+            quiet: BTreeSet::new(),
+            scaled: BTreeMap::new(),
+            unfit: vec![],
+            evaluations: 100,
+        };
+        let mut told = replayed(10);
+        told.credit(&replayed(11));
+        assert_eq!(told.score(), Score { exact: 1, settled: 1, changes: 2 });
+        told.credit(&replayed(10));
+        assert_eq!(told.score(), Score { exact: 2, settled: 0, changes: 2 });
     }
 
     #[test]

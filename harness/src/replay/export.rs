@@ -168,14 +168,18 @@ fn group_test(out: &mut String, recording: &Recording, done: &Done, group: usize
     let last = grid.life(0).end.saturating_sub(1);
     let end = stretch.at(grid.at(last)) - zero;
     let mut tests = Assertions { out: String::new(), count: 0, step: length(recording, plan, grid.interval) };
-    tests.of_group(done, group, last, !elsewhere.is_empty(), exported);
+    // a sample that an evaluation did not see has another time in the test, which may tell when a window has it no more
+    let feeders = plan.rules.iter().filter(|rule| rule.kind == Kind::Record && needed.contains(rule.name.as_str()));
+    let mut groups = feeders.map(|rule| rule.group).chain([group]);
+    let blind = groups.any(|group| !done.arrivals.blind(&plan.groups[group].grid).is_empty());
+    tests.of_group(done, group, last, usize::from(!elsewhere.is_empty()) + usize::from(blind), exported);
     if tests.count == 0 {
         return;
     }
     let _ = writeln!(out, "  - name: {}\n    interval: 1s\n    input_series:", quoted(&plan.groups[group].name));
     let mut brought = 0;
     for series in recording.series.iter().filter(wanted) {
-        let samples: Vec<RawSample> = done.arrivals.of(series).collect();
+        let samples = done.arrivals.behind(series, grid);
         if let Some(values) = values(&samples, |at| stretch.at(at) - zero, end) {
             let _ = writeln!(
                 out,
@@ -204,7 +208,7 @@ struct Assertions {
 }
 
 impl Assertions {
-    fn of_group(&mut self, done: &Done, group: usize, last: usize, chained: bool, exported: &mut Exported) {
+    fn of_group(&mut self, done: &Done, group: usize, last: usize, room: usize, exported: &mut Exported) {
         let plan = &done.plan;
         let rules = || plan.rules.iter().filter(|rule| rule.kind == Kind::Alert && rule.time == Time::Production);
         let own: BTreeSet<&str> = rules().filter(|rule| rule.group == group).map(|rule| rule.name.as_str()).collect();
@@ -221,7 +225,7 @@ impl Assertions {
                 continue;
             }
             let templated = rules().any(|rule| rule.name == name && !rule.templates.is_empty());
-            for number in moments(&results, last, usize::from(chained)) {
+            for number in moments(&results, last, room) {
                 let firing: Vec<&Labels> =
                     results.iter().filter(|result| fires(result, number)).map(|result| &result.labels).collect();
                 let at = i64::try_from(number).unwrap_or(0) * self.step;
@@ -260,7 +264,8 @@ impl Assertions {
 }
 
 /// The evaluations at which something is asserted: every change and the evaluation before it. Alerts that read what another
-/// group records get one evaluation of room, because promtool evaluates both groups at the same instant and a run does not.
+/// group records get one evaluation of room, because promtool evaluates both groups at the same instant and a run does not;
+/// so do those that read scrapes which took long.
 fn moments(results: &[&AlertResult], last: usize, room: usize) -> BTreeSet<usize> {
     let changes: BTreeSet<usize> = results
         .iter()
@@ -374,6 +379,7 @@ mod tests {
             replayed: vec![Episode { fired, resolved }],
             changes: 0,
             exact: 0,
+            settled: 0,
             certainty: crate::replay::Certainty::Certain,
             parted: None,
         };

@@ -25,7 +25,7 @@ pub struct Grid {
     pub count: usize,
     /// Evaluations that Prometheus states it missed.
     pub missed: BTreeSet<usize>,
-    /// Evaluations that came late, or that nobody saw while Prometheus missed some: what they saw is not certain.
+    /// Evaluations that came late, or that nobody saw begin: what they saw is not certain.
     pub doubtful: BTreeSet<usize>,
     /// How many milliseconds late the late ones began.
     pub late: BTreeMap<usize, i64>,
@@ -51,6 +51,12 @@ impl Grid {
     #[must_use]
     pub fn at(&self, number: usize) -> i64 {
         self.first + i64::try_from(number).unwrap_or(i64::MAX / self.interval.max(1)) * self.interval
+    }
+
+    /// When an evaluation began, as far as anybody knows.
+    #[must_use]
+    pub fn began(&self, number: usize) -> i64 {
+        self.at(number) + self.late.get(&number).copied().unwrap_or(0)
     }
 
     /// The life of Prometheus that an evaluation belongs to; of one between two lives, the one before.
@@ -170,10 +176,12 @@ fn grid(writer: &Writer<'_>, phase: &Phase, begun: i64) -> Grid {
     let last = group.last.div_euclid(1000) + 1;
     let count = usize::try_from((last - first).div_euclid(interval) + 1).unwrap_or(0);
     let mut grid = Grid { first, interval, count, ..Grid::default() }.alive();
+    grid.doubtful.extend(0..grid.before(group.first).unwrap_or(0));
     for (before, next) in &group.holes {
         let (Some(from), Some(to)) = (grid.before(*before), grid.before(*next)) else { continue };
         match writer.missed.map(|series| grown(series, *before, *next, interval)) {
-            Some(0) => {}
+            // none was missed; how late they began nobody saw
+            Some(0) => grid.doubtful.extend(from + 1..to),
             Some(missed) if missed + 1 >= to - from => grid.missed.extend(from + 1..to),
             _ => grid.doubtful.extend(from + 1..to),
         }
@@ -318,7 +326,13 @@ mod tests {
         let unknown = grid(None, &[&watchdog]);
         let numbers = |times: &[i64]| times.iter().map(|at| unknown.number(*at).unwrap()).collect::<BTreeSet<_>>();
         let hole = [1_005_360, 1_005_610, 1_005_860];
-        assert_eq!(unknown.doubtful, numbers(&[&hole[..], &[1_009_110]].concat()));
+        let first = unknown.number(1_003_110).unwrap();
+        let unseen = |more: &[i64]| (0..first).chain(numbers(more)).collect::<BTreeSet<_>>();
+        assert_eq!(
+            unknown.doubtful,
+            unseen(&[&hole[..], &[1_009_110]].concat()),
+            "nor did anybody see the first begin"
+        );
         assert_eq!((unknown.missed.len(), unknown.lives.len()), (0, 1));
         assert_eq!(unknown.late.values().collect::<Vec<_>>(), [&89]);
         let counter = |after: f64| RawSeries {
@@ -326,9 +340,11 @@ mod tests {
             samples: vec![RawSample { at: 1_005_000, bits: 0 }, RawSample { at: 1_007_000, bits: after.to_bits() }],
         };
         let none = grid(Some(&counter(0.0)), &[&watchdog]);
-        assert_eq!((none.missed.len(), none.doubtful), (0, numbers(&[1_009_110])));
+        assert_eq!((none.missed.len(), &none.doubtful), (0, &unknown.doubtful), "done, and nobody saw when");
         let early = written(1_001_110, 10);
-        assert_eq!(grid(Some(&counter(3.0)), &[&early]).missed, numbers(&hole), "Prometheus says that it missed three");
+        let three = grid(Some(&counter(3.0)), &[&early]);
+        assert_eq!(three.missed, numbers(&hole), "Prometheus says that it missed three");
+        assert_eq!(three.doubtful, unseen(&[1_009_110]));
     }
 
     #[test]
@@ -344,7 +360,9 @@ mod tests {
         let (always, quiet) = (holed(110), holed(40));
         let grids = grids(&header, &[writer(&always, &[&watchdog]), writer(&quiet, &[])]);
         for grid in &grids {
-            assert_eq!((grid.lives.len(), grid.doubtful.len(), grid.missed.len()), (2, 0, 0), "{grid:?}");
+            let unseen = grid.doubtful.iter().all(|number| grid.at(*number) < 1_003_000);
+            assert!(unseen, "what nobody saw lies before the first poll: {grid:?}");
+            assert_eq!((grid.lives.len(), grid.missed.len()), (2, 0), "{grid:?}");
         }
         let ends = |grid: &Grid| (grid.at(grid.lives[0].end - 1), grid.at(grid.lives[1].start));
         assert_eq!(ends(&grids[0]), (1_005_360, 1_006_360), "what was written says more than what was seen");

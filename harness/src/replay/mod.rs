@@ -24,8 +24,7 @@ pub mod state;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use arrival::{Arrivals, Orders};
-use grid::Grid;
+use arrival::{Arrivals, Orders, Race};
 
 use crate::clock;
 use crate::telemetry::recording::Recording;
@@ -52,29 +51,36 @@ pub struct Done {
     pub replayed: Replayed,
     /// When samples were there to be seen.
     pub arrivals: Arrivals,
-    /// Scrapes of which the live evaluations say whether they had been stored.
-    pub orders: Orders,
+    /// Scrapes of which nobody recorded whether evaluations saw them, in the order that the live evaluations say.
+    pub settled: Vec<Race>,
     /// How long it took.
     pub took: Took,
 }
 
 /// Evaluates rules against a recording. Where the run's own rules do otherwise than they did live, races between scrapes and
-/// evaluations are settled first: they are facts of the run, whatever rules are asked about.
+/// evaluations are settled: which came first is a fact of the run, whatever rules are asked about. What agrees only then is
+/// counted apart: the recording leaves it open.
 ///
 /// # Errors
 /// When the rules do not hold water, or a server cannot be started or asked.
 pub async fn replay(recording: &Recording, texts: &[RuleText], host: &server::Host<'_>) -> Result<Done, Problem> {
-    let first = evaluated(recording, texts, host, Orders::new()).await?;
+    let first = evaluated(recording, texts, host, &Orders::new()).await?;
     if first.replayed.is_exact() {
         return Ok(first);
     }
     let own = rules::own(&recording.header);
-    if texts == own.as_slice() {
-        return settle::settled(first, recording, &own, host).await;
-    }
-    let of_run = evaluated(recording, &own, host, Orders::new()).await?;
-    let orders = settle::settled(of_run, recording, &own, host).await?.orders;
-    if orders.is_empty() { Ok(first) } else { evaluated(recording, texts, host, orders).await }
+    let mut done = if texts == own.as_slice() {
+        settle::settled(first.clone(), recording, &own, host).await?
+    } else {
+        let of_run = evaluated(recording, &own, host, &Orders::new()).await?;
+        let settled = settle::settled(of_run, recording, &own, host).await?.settled;
+        if settled.is_empty() {
+            return Ok(first);
+        }
+        Done { settled: settled.clone(), ..evaluated(recording, texts, host, &settle::orders(&settled)).await? }
+    };
+    done.replayed.credit(&first.replayed);
+    Ok(done)
 }
 
 /// One pass over a recording.
@@ -82,17 +88,17 @@ async fn evaluated(
     recording: &Recording,
     texts: &[RuleText],
     host: &server::Host<'_>,
-    orders: Orders,
+    orders: &Orders,
 ) -> Result<Done, Problem> {
-    let plan = rules::plan(recording, texts)?;
+    let mut plan = rules::plan(recording, texts)?;
     let begun = clock::instant();
     let mut servers = BTreeMap::new();
     for time in plan.times() {
         servers.insert(time, host.start(plan.lookback(time)).await?);
     }
     let up = clock::instant();
-    let grids: Vec<&Grid> = plan.groups.iter().map(|group| &group.grid).collect();
-    let arrivals = Arrivals::new(&recording.series, &grids, &orders);
+    let arrivals = Arrivals::new(&recording.series, orders);
+    lane::doubt(&mut plan, &arrivals);
     let mut outputs = BTreeMap::new();
     for (time, server) in &servers {
         outputs.extend(lane::evaluate(&plan, *time, recording, &arrivals, server).await?);
@@ -103,5 +109,5 @@ async fn evaluated(
     for (_, server) in servers {
         server.stop().await;
     }
-    Ok(Done { plan, replayed, arrivals, orders, took })
+    Ok(Done { plan, replayed, arrivals, settled: Vec::new(), took })
 }

@@ -1,7 +1,8 @@
 //! What came first where nobody recorded it. A scrape that ends within milliseconds of an evaluation was seen by it or not; a
 //! replay that took the wrong one does something else than the run did, at that evaluation. So the run's own rules say it:
 //! where an alert parts from what it did live, the races just before are turned round one by one, each for all rules at once,
-//! and a turn is kept only if more is reproduced with it. What no such order explains stays a difference.
+//! and a turn is kept only if more is reproduced with it. What no such order explains stays a difference. What one explains is
+//! no reproduction: the recording leaves it open, and it is counted and told apart, with the race that shows it.
 
 use std::collections::BTreeSet;
 
@@ -30,16 +31,13 @@ pub(super) async fn settled(
     host: &Host<'_>,
 ) -> Result<Done, Problem> {
     let mut best = first;
-    let mut tried: BTreeSet<Vec<(String, i64, i64)>> = BTreeSet::new();
+    let mut tried: BTreeSet<Orders> = BTreeSet::new();
     while tried.len() < TRIES {
-        let Some(race) = races(&best, recording).into_iter().find(|race| tried.insert(turn(&best, race))) else {
-            break;
-        };
-        let mut orders = best.orders.clone();
-        orders.insert((race.target, race.scrape), race.otherwise);
-        let next = evaluated(recording, own, host, orders).await?;
+        let turned = races(&best, recording).into_iter().map(|race| turn(&best.settled, race));
+        let Some(races) = turned.into_iter().find(|races| tried.insert(orders(races))) else { break };
+        let next = evaluated(recording, own, host, &orders(&races)).await?;
         if missed(&next) < missed(&best) {
-            best = next;
+            best = Done { settled: races, ..next };
         }
         if best.replayed.is_exact() {
             break;
@@ -48,11 +46,15 @@ pub(super) async fn settled(
     Ok(best)
 }
 
-/// What is tried: the orders so far and one more.
-fn turn(done: &Done, race: &Race) -> Vec<(String, i64, i64)> {
-    let mut orders: Orders = done.orders.clone();
-    orders.insert((race.target.clone(), race.scrape), race.otherwise);
-    orders.into_iter().map(|(((job, instance), at), seen)| (format!("{job} {instance}"), at, seen)).collect()
+/// The races that are settled so far and one more, in place of an earlier turn of the same scrape.
+fn turn(settled: &[Race], race: Race) -> Vec<Race> {
+    let others = settled.iter().filter(|it| (&it.target, it.scrape) != (&race.target, race.scrape));
+    others.cloned().chain([race.clone()]).collect()
+}
+
+/// The orders that races were settled to.
+pub(super) fn orders(races: &[Race]) -> Orders {
+    races.iter().map(|race| ((race.target.clone(), race.scrape), race.otherwise)).collect()
 }
 
 /// The races that can have made an alert part from what it did live, the latest first.
@@ -74,4 +76,26 @@ fn races(done: &Done, recording: &Recording) -> Vec<Race> {
 /// How many firing and resolving evaluations are not reproduced.
 fn missed(done: &Done) -> usize {
     done.replayed.alerts.iter().map(|alert: &AlertResult| alert.changes - alert.exact).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_is_settled_once_and_a_later_turn_takes_the_place_of_the_one_before() {
+        let race = |instance: &str, scrape, otherwise| Race {
+            target: ("j".into(), instance.into()),
+            scrape,
+            evaluation: scrape + 3,
+            began: scrape + 3,
+            took: 3,
+            otherwise,
+        };
+        let one = turn(&[], race("a", 100, 104));
+        let two = turn(&one, race("b", 100, 104));
+        let again = turn(&two, race("a", 100, 103));
+        assert_eq!((two.len(), again.len()), (2, 2));
+        assert_eq!(orders(&again)[&(("j".to_owned(), "a".to_owned()), 100)], 103);
+    }
 }

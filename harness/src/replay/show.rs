@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::compare::{AlertResult, Certainty};
+use super::arrival::Race;
+use super::compare::{AlertResult, Certainty, Score};
 use super::rules::{Plan, Time, Unfit};
 use super::state::Episode;
 use super::{Done, Took};
@@ -20,10 +21,14 @@ pub struct Document<'a> {
     scenario: &'a str,
     time_scale: f64,
     whole: bool,
+    /// Firing and resolving evaluations that the recording alone reproduces.
     exact: usize,
+    /// Those that it leaves open: one of two orders of a scrape and an evaluation reproduces them.
+    settled: usize,
+    /// All, live or replayed.
     changes: usize,
-    /// Scrapes of which the live evaluations say whether they had been stored.
-    orders_settled: usize,
+    /// What shows that they are open.
+    races: Vec<Open<'a>>,
     restarts: usize,
     alerts: Vec<Alert<'a>>,
     never_fired: Vec<&'a str>,
@@ -41,9 +46,22 @@ struct Alert<'a> {
     labels: &'a Labels,
     rule: &'static str,
     exact: bool,
+    settled: bool,
     doubtful: bool,
     live: Vec<Span>,
     replayed: Vec<Span>,
+}
+
+/// A scrape that was being stored when an evaluation began; times in milliseconds since the epoch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Open<'a> {
+    job: &'a str,
+    instance: &'a str,
+    scrape: i64,
+    took: i64,
+    evaluation: i64,
+    seen: bool,
 }
 
 /// Evaluation times in milliseconds since the epoch.
@@ -62,7 +80,7 @@ struct Reason<'a> {
 /// A replay as a machine reads it.
 #[must_use]
 pub fn document<'a>(header: &'a Header, done: &'a Done) -> Document<'a> {
-    let (exact, changes) = done.replayed.score();
+    let Score { exact, settled, changes } = done.replayed.score();
     let Took { starting, replaying } = done.took;
     let reason = |(rule, why): (&'a String, &'a String)| Reason { rule, why };
     Document {
@@ -70,8 +88,9 @@ pub fn document<'a>(header: &'a Header, done: &'a Done) -> Document<'a> {
         time_scale: header.scale,
         whole: header.extent == Extent::Whole,
         exact,
+        settled,
         changes,
-        orders_settled: done.orders.len(),
+        races: done.settled.iter().map(open_of).collect(),
         restarts: restarts(done),
         alerts: done.replayed.alerts.iter().map(|alert| alert_of(&done.plan, alert)).collect(),
         never_fired: done.replayed.quiet.iter().map(String::as_str).collect(),
@@ -79,6 +98,17 @@ pub fn document<'a>(header: &'a Header, done: &'a Done) -> Document<'a> {
         not_replayed: done.replayed.unfit.iter().map(|it| reason((&it.name, &it.why))).collect(),
         starting_seconds: starting.as_secs_f64(),
         replaying_seconds: replaying.as_secs_f64(),
+    }
+}
+
+fn open_of(race: &Race) -> Open<'_> {
+    Open {
+        job: &race.target.0,
+        instance: &race.target.1,
+        scrape: race.scrape,
+        took: race.took,
+        evaluation: race.evaluation,
+        seen: race.was_seen(),
     }
 }
 
@@ -98,7 +128,8 @@ fn alert_of<'a>(plan: &'a Plan, alert: &'a AlertResult) -> Alert<'a> {
         group: &group.name,
         labels: &alert.labels,
         rule: if alert.time == Time::Production { "production" } else { "scaled" },
-        exact: alert.is_exact(),
+        exact: alert.is_exact() && alert.settled == 0,
+        settled: alert.settled > 0,
         doubtful: is_doubtful(alert),
         live: spans(&alert.live),
         replayed: spans(&alert.replayed),
@@ -108,7 +139,7 @@ fn alert_of<'a>(plan: &'a Plan, alert: &'a AlertResult) -> Alert<'a> {
 /// A replay in words. Times are production time since `zero` (milliseconds since the epoch): the first fault, or the begin.
 #[must_use]
 pub fn text(header: &Header, done: &Done, zero: i64) -> String {
-    let (exact, changes) = done.replayed.score();
+    let Score { exact, settled, changes } = done.replayed.score();
     let mut out = format!(
         "{}: {} evaluations of {} alerting rules in {} after {} for Prometheus to start\n",
         header.scenario,
@@ -123,18 +154,25 @@ pub fn text(header: &Header, done: &Done, zero: i64) -> String {
         let dies = |number: usize| grid.life(number).end < grid.count;
         line(&mut out, alert, &at, &dies);
     }
-    let _ = writeln!(out, "  reproduced exactly: {exact} of {changes} firing and resolving evaluations");
-    match done.orders.len() {
-        0 => {}
-        1 => out.push_str(
-            "  a scrape was being stored while an evaluation began: what came first is taken from what it found\n",
-        ),
-        count => {
-            let _ = writeln!(
-                out,
-                "  {count} scrapes were being stored while evaluations began: what came first is taken from what these found"
-            );
-        }
+    let compared = changes - settled;
+    let _ = writeln!(out, "  reproduced exactly: {exact} of {compared} firing and resolving evaluations");
+    if settled > 0 {
+        let _ = writeln!(
+            out,
+            "  ~ is open: {settled} more agree with one of two orders that the recording does not tell apart"
+        );
+    }
+    for race in &done.settled {
+        let at = |real: i64| since(real - zero, header.scale);
+        let Race { target: (job, instance), scrape, took, evaluation, .. } = race;
+        let saw = if race.was_seen() { "saw it live" } else { "did not see it live" };
+        let _ = writeln!(
+            out,
+            "      the scrape of {job} {instance} at {} took {took} ms; the evaluation at {} ({} ms after it began) {saw}",
+            at(*scrape),
+            at(*evaluation),
+            evaluation - scrape
+        );
     }
     if restarts(done) > 0 {
         out.push_str("  Prometheus was not alive all the time: what fired ended with it, and alerts began anew\n");
@@ -182,6 +220,7 @@ fn line(out: &mut String, alert: &AlertResult, at: &impl Fn(usize) -> String, di
         if episodes.is_empty() { "never fires".to_owned() } else { joined(episodes.iter().map(span)) }
     };
     let sign = match alert.is_exact() {
+        true if alert.settled > 0 => "~",
         true => "=",
         false if is_doubtful(alert) => "?",
         false => "≠",

@@ -259,3 +259,60 @@ fn broken_rule(groups: &[Group]) -> Option<Broken> {
 fn silent(error: &Error) -> Broken {
     Broken::new(Reason::Unreachable, format!("Prometheus: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expect::Labels;
+    use crate::telemetry::prometheus::{Health, Rule};
+
+    fn loaded(alert: &str, kind: RuleKind, error: &str) -> Vec<Group> {
+        let rule = Rule {
+            name: alert.to_owned(),
+            kind,
+            health: if error.is_empty() { Health::Ok } else { Health::Error },
+            last_error: error.to_owned(),
+            last_evaluation: Some(Stamp(1)),
+            evaluation_time: Duration::ZERO,
+            hold: Duration::ZERO,
+            keep_firing: Duration::ZERO,
+            labels: Labels::new(),
+            annotations: Labels::new(),
+            query: String::new(),
+            alerts: Vec::new(),
+        };
+        vec![Group {
+            name: "g".to_owned(),
+            file: "r.yml".to_owned(),
+            interval: Duration::from_secs(1),
+            last_evaluation: Some(Stamp(1)),
+            evaluation_time: Duration::ZERO,
+            rules: vec![rule],
+        }]
+    }
+
+    #[test]
+    fn an_alert_that_is_named_must_be_loaded_as_an_alert_t31() {
+        let named = BTreeSet::from(["Down".to_owned()]);
+        let reason = |groups: &[Group]| missing("Prometheus", &named, groups).map(|broken| broken.reason);
+        assert_eq!(reason(&loaded("Down", RuleKind::Alerting, "")), None);
+        assert_eq!(reason(&loaded("Dwon", RuleKind::Alerting, "")), Some(Reason::RuleNotLoaded));
+        assert_eq!(reason(&loaded("Down", RuleKind::Recording, "")), Some(Reason::RuleNotLoaded));
+        assert_eq!(reason(&[]), Some(Reason::RuleNotLoaded));
+    }
+
+    #[test]
+    fn a_rule_in_error_shuts_the_gate_t24_t30() {
+        assert!(broken_rule(&loaded("Down", RuleKind::Alerting, "")).is_none());
+        let broken = broken_rule(&loaded("Down", RuleKind::Alerting, "vector contains metrics with the same labelset"));
+        assert_eq!(broken.map(|broken| broken.reason), Some(Reason::RuleError));
+    }
+
+    #[test]
+    fn a_rule_that_was_never_evaluated_is_named_t23() {
+        let mut groups = loaded("Down", RuleKind::Alerting, "");
+        assert_eq!(oldest(&groups), Ok(Stamp(1)));
+        groups[0].rules[0].last_evaluation = None;
+        assert_eq!(oldest(&groups), Err("Down".to_owned()));
+    }
+}

@@ -10,8 +10,9 @@ use crate::expect::alert::{Change, Instance, State};
 use crate::expect::heartbeat::{self, Heartbeat};
 use crate::expect::look::ScaledTime;
 use crate::expect::suppression::{self, Cause, Seen, Suppression};
-use crate::expect::{Mode, Notification as Notice, Resolved, Window, notification};
+use crate::expect::{Mode, Notification as Notice, Others, Resolved, Window, notification, unexpected};
 use crate::inbox::{Kind, MessageAlert};
+use crate::outcome::Reason;
 use crate::telemetry::alertmanager::AlertDisposition;
 use crate::telemetry::prometheus::{Health, Rule, RuleKind};
 
@@ -235,4 +236,44 @@ fn the_history_and_the_proof_of_an_alert_are_those_of_its_own_evaluator() {
     record.logs_counted(counts("b.yml", 0.0), at(0));
     record.logs_counted(counts("b.yml", 20.0), at(40));
     assert!(!gap(&record, "Logs") && gap(&record, "Up"));
+}
+
+#[test]
+fn a_rule_that_has_been_in_error_since_before_a_window_decides_nothing_in_it_t24() {
+    let mut record = Record::default();
+    for second in 0..40 {
+        let mut group = evaluated("a.yml", "Up", at(2 * second));
+        if second >= 5 {
+            group.rules[0].health = Health::Error;
+            group.rules[0].last_error = "many-to-many".to_owned();
+        }
+        record.rules(&[group], at(2 * second));
+    }
+    let history = record.history("Up");
+    assert_eq!(history.errors.len(), 35);
+    let others = Others { known: BTreeSet::new() };
+    let reason = |window| unexpected::judge_others(&others, window, &[], &record.histories(), TIME).reason();
+    assert_eq!(reason(Window::plain(at(40), at(60))), Some(Reason::RuleError));
+    assert_eq!(reason(Window::plain(at(0), at(8))), None, "before the error");
+}
+
+#[test]
+fn an_evaluation_that_failed_where_no_poll_looked_leaves_the_hole_open_t24_t26() {
+    let counts = |iterations: f64, failures: f64| OwnCounters {
+        iterations: BTreeMap::from([("a.yml;g".to_owned(), iterations)]),
+        iterations_missed: BTreeMap::from([("a.yml;g".to_owned(), 0.0)]),
+        evaluation_failures: BTreeMap::from([("a.yml;g".to_owned(), failures)]),
+        ..OwnCounters::default()
+    };
+    let gap = |failures: f64| {
+        let mut record = Record::default();
+        for second in [0, 20] {
+            record.rules(&[evaluated("a.yml", "Up", at(2 * second))], at(2 * second));
+        }
+        record.counted(counts(0.0, 3.0), at(0));
+        record.counted(counts(20.0, failures), at(40));
+        record.history("Up").coverage.gap(at(2), at(38)).is_some()
+    };
+    assert!(!gap(3.0));
+    assert!(gap(4.0), "one of them failed, and nobody knows which");
 }

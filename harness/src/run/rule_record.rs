@@ -79,8 +79,10 @@ impl RuleRecord {
                 |of: &BTreeMap<String, f64>, since: &BTreeMap<String, f64>| Some(of.get(&group)? - since.get(&group)?);
             let missed = grown(&counters.iterations_missed, &before.iterations_missed);
             let due = grown(&counters.iterations, &before.iterations);
+            // one that failed where no poll looked is no proof of silence (T24)
+            let failed = grown(&counters.evaluation_failures, &before.evaluation_failures).unwrap_or_default();
             let expected = at.since(begun).as_secs_f64() / interval;
-            if missed == Some(0.0) && due.is_some_and(|due| due >= expected - 2.0) {
+            if missed == Some(0.0) && failed <= 0.0 && due.is_some_and(|due| due >= expected - 2.0) {
                 self.proven.insert(group, (begun, at));
             } else {
                 self.proven.remove(&group);
@@ -123,13 +125,8 @@ impl RuleRecord {
             }
             instance.changes.push(Change { evaluated: change.evaluated, state: state(change.to), value: change.value });
         }
-        let errors = self
-            .alerts
-            .health_changes()
-            .into_iter()
-            .filter(|change| keys.contains(&&change.rule) && change.health == Health::Error)
-            .map(|change| (change.evaluated, change.error))
-            .collect();
+        let mut errors: Vec<(Stamp, String)> = keys.iter().flat_map(|key| self.alerts.failures(key)).collect();
+        errors.sort();
         let instances = instances.into_values().collect();
         History { rules: keys.len(), instances, coverage: self.coverage(&keys), errors }
     }

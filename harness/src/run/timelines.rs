@@ -1,5 +1,6 @@
-//! Recorded timelines of three drills, replayed: the polls that would have seen them, straight, three times over, and shuffled,
-//! duplicated and delayed. Whatever the order, the verdicts are the same, byte for byte.
+//! Recorded timelines of four drills, replayed: the polls that would have seen them, straight, three times over, and shuffled,
+//! duplicated and delayed. Whatever the order, the verdicts are the same, byte for byte. Metrics, logs, targets, series,
+//! dashboards and agreements are polled by nobody: they are asked once, when all is over.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,9 +11,16 @@ use serde::Deserialize;
 use super::record::Record;
 use crate::clock::Stamp;
 use crate::event::AlertState;
+use crate::expect::heartbeat::{self, Heartbeat};
 use crate::expect::look::ScaledTime;
-use crate::expect::{Alert, Labels, Mode, Others, WantedState, Window, alert, unexpected};
+use crate::expect::suppression::{self, Cause, Seen, Suppression};
+use crate::expect::{
+    Alert, AlertBound, Always, Labels, Mode, Notification as Notice, Others, Resolved, Span, WantedState, Window,
+    alert, notification, unexpected,
+};
+use crate::inbox::{Kind, Message, MessageAlert, Status};
 use crate::outcome::{Outcome, Reason};
+use crate::telemetry::alertmanager::{AlertDisposition, ReceivedAlert};
 use crate::telemetry::prometheus::{ActiveAlert, AlertPhase, Group, Health, Rule, RuleKind};
 
 /// From an evaluation's timestamp to its begin.
@@ -233,5 +241,275 @@ proptest! {
         polls.sort_by_key(|(place, _)| *place);
         let shuffled = timeline.verdicts(polls.into_iter().map(|(_, poll)| poll));
         prop_assert_eq!(String::from_utf8_lossy(&straight), String::from_utf8_lossy(&shuffled));
+    }
+}
+
+/// A drill whose Alertmanager was polled beside it: everything that holds a page back, one thing after the other, and two
+/// receivers' inboxes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MailTimeline {
+    timeline: Timeline,
+    /// When the phase without faults began and ended.
+    baseline: (Stamp, Stamp),
+    /// By fault: inject call, proved, revert call, proved gone.
+    faults: BTreeMap<String, [Stamp; 4]>,
+    /// How often Alertmanager was asked.
+    period_ms: u64,
+    /// When it was asked and answered, from one poll to another.
+    answered: Vec<(Stamp, Stamp)>,
+    held: Vec<Held>,
+    messages: Vec<Received>,
+}
+
+/// An alert as Alertmanager had it from one poll to another.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Held {
+    labels: Labels,
+    fingerprint: String,
+    starts_at: Stamp,
+    updated_at: Stamp,
+    receivers: Vec<String>,
+    #[serde(default)]
+    silenced_by: Vec<String>,
+    #[serde(default)]
+    inhibited_by: Vec<String>,
+    from: Stamp,
+    to: Stamp,
+}
+
+/// A message as the inbox had it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Received {
+    receiver: String,
+    kind: String,
+    received: Stamp,
+    status: String,
+    group_key: String,
+    #[serde(default)]
+    group_labels: Labels,
+    alerts: Vec<(String, Labels)>,
+    title: String,
+}
+
+/// Something that reaches the record.
+#[derive(Clone)]
+enum Told {
+    Rules(Poll),
+    Held(Vec<ReceivedAlert>, Stamp),
+    Knock(&'static str, Stamp),
+    Message(Box<Message>),
+}
+
+fn status(word: &str) -> Status {
+    if word == "resolved" { Status::Resolved } else { Status::Firing }
+}
+
+impl Received {
+    fn message(&self) -> Message {
+        let inside = |(word, labels): &(String, Labels)| MessageAlert {
+            status: status(word),
+            labels: labels.clone(),
+            ..MessageAlert::default()
+        };
+        Message {
+            receiver: self.receiver.clone(),
+            kind: Kind::ALL.into_iter().find(|kind| kind.name() == self.kind).expect("a kind that is known"),
+            index: 0,
+            received: self.received,
+            status: status(&self.status),
+            group_key: self.group_key.clone(),
+            group_labels: self.group_labels.clone(),
+            alerts: self.alerts.iter().map(inside).collect(),
+            truncated: 0,
+            title: self.title.clone(),
+            text: String::new(),
+            raw: String::new(),
+            answered: 200,
+            defect: None,
+        }
+    }
+}
+
+impl MailTimeline {
+    fn read() -> Self {
+        serde_json::from_str(include_str!("golden/mail-timeline.json")).expect("the recorded timeline is JSON")
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_millis(self.period_ms)
+    }
+
+    /// Everything, in the order in which it happened.
+    fn told(&self) -> Vec<Told> {
+        let mut told: Vec<(Stamp, Told)> = Vec::new();
+        told.extend(self.timeline.polls().into_iter().map(|poll| (poll.1, Told::Rules(poll))));
+        for (from, to) in &self.answered {
+            for at in std::iter::successors(Some(*from), |at| Some(*at + self.period())).take_while(|at| at <= to) {
+                let held = self.held.iter().filter(|it| it.from <= at && at <= it.to).map(Held::alert);
+                told.push((at, Told::Held(held.collect(), at)));
+            }
+        }
+        let (first, last) =
+            (self.baseline.0, self.timeline.alerts.iter().map(|it| it.last).max().expect("it has alerts"));
+        for at in std::iter::successors(Some(first), |at| Some(*at + self.period())).take_while(|at| *at <= last) {
+            told.extend(["pager", "chat", "heartbeat"].map(|receiver| (at, Told::Knock(receiver, at))));
+        }
+        told.extend(self.messages.iter().map(|it| (it.received, Told::Message(Box::new(it.message())))));
+        told.sort_by_key(|(at, _)| *at);
+        told.into_iter().map(|(_, told)| told).collect()
+    }
+
+    fn record(&self, told: Vec<Told>) -> Record {
+        let mut record = Record::default();
+        record.rhythm(self.period(), self.period());
+        for one in told {
+            match one {
+                Told::Rules((groups, at)) => drop(record.rules(&groups, at)),
+                Told::Held(alerts, at) => record.held(&alerts, at),
+                Told::Knock(receiver, at) => record.knocked(receiver, Ok(()), at),
+                Told::Message(message) => drop(record.message(&message)),
+            }
+        }
+        record
+    }
+
+    fn window(&self, fault: &str) -> Window {
+        let [start, effective, _, end] = self.faults[fault];
+        Window { start, effective, end, observed_until: end + Duration::from_secs(4) }
+    }
+
+    /// Every kind that is judged by what came while the drill ran.
+    fn outcomes(&self, told: Vec<Told>) -> Vec<(&'static str, Outcome)> {
+        let record = self.record(told);
+        let mail = record.mail();
+        let delivery = Span { floor: Duration::ZERO, ceiling: Duration::from_millis(2_250) };
+        let held = |alert: &str, receiver: &str, cause: Cause, fault: &str| {
+            let bound = Some(AlertBound { delivery, ..AlertBound::default() });
+            let by = if let Cause::Inhibition { by } = &cause { by.clone() } else { alert.to_owned() };
+            let (own, by) = (record.history(alert), record.history(&by));
+            let seen = Seen { mail: &mail, alert: &own, by: &by, released: Some(self.faults[fault][2]) };
+            let spec = Suppression { alert: alert.into(), receiver: Some(receiver.into()), cause, bound };
+            suppression::judge(&spec, self.window(fault), seen, TIME)
+        };
+        let page = |alert: &str, receiver: &str, mode, fault: &str| {
+            let spec = Notice {
+                receiver: receiver.into(),
+                alert: alert.into(),
+                labels: Labels::new(),
+                within: Some(Duration::from_secs(10)),
+                resolved: Resolved::Required,
+                count: None,
+                alerts: None,
+                contains: Vec::new(),
+                bound: None,
+            };
+            notification::judge(&spec, mode, self.window(fault), &mail, &record.history(alert), TIME)
+        };
+        let beats = |missed: Option<u64>, window: Window| {
+            let missed_within = missed.map(Duration::from_secs);
+            let every = Duration::from_secs(3);
+            let spec = Heartbeat { receiver: "heartbeat".into(), alert: "Watchdog".into(), every, missed_within };
+            let baseline = Window::plain(self.baseline.0, self.baseline.1);
+            heartbeat::judge(&spec, window, Some(baseline), &mail, &record.history("Watchdog"), TIME)
+        };
+        let baseline = Window::plain(self.baseline.0, self.baseline.1);
+        let inhibition = Cause::Inhibition { by: "InventoryServiceDown".into() };
+        let watchdog = record.history("Watchdog");
+        let always = Always { name: "Watchdog".into() };
+        vec![
+            ("inhibition", held("InventoryHighLatency", "chat", inhibition.clone(), "crash")),
+            ("inhibition of another", held("InventoryHighErrorRate", "pager", inhibition, "errors")),
+            ("silence", held("InventoryHighErrorRate", "pager", Cause::Silence, "planned-work")),
+            ("no silence", held("InventoryServiceDown", "pager", Cause::Silence, "crash")),
+            ("mute-time", held("InventoryErrorBudgetBurnsSlowly", "chat", Cause::MuteTime, "night")),
+            ("notification", page("InventoryServiceDown", "pager", Mode::Eventually, "crash")),
+            ("notification elsewhere", page("InventoryServiceDown", "chat", Mode::Eventually, "crash")),
+            ("no notification", page("InventoryServiceDown", "pager", Mode::Never, "crash")),
+            ("no notification of what is inhibited", page("InventoryHighLatency", "chat", Mode::Never, "crash")),
+            ("heartbeat", beats(None, baseline)),
+            ("heartbeat missed", beats(Some(4), self.window("alertmanager-dead"))),
+            ("heartbeat missed too soon", beats(Some(1), self.window("alertmanager-dead"))),
+            ("heartbeat that stops", beats(None, self.window("alertmanager-dead"))),
+            ("always", unexpected::judge_always(&always, self.window("crash"), &[], Some(&watchdog), TIME)),
+        ]
+    }
+
+    fn verdicts(&self, told: Vec<Told>) -> String {
+        let outcomes: Vec<Outcome> = self.outcomes(told).into_iter().map(|(_, outcome)| outcome).collect();
+        serde_json::to_string(&outcomes).expect("outcomes are JSON")
+    }
+}
+
+impl Held {
+    fn alert(&self) -> ReceivedAlert {
+        ReceivedAlert {
+            labels: self.labels.clone(),
+            annotations: Labels::new(),
+            starts_at: Some(self.starts_at),
+            ends_at: None,
+            updated_at: Some(self.updated_at),
+            fingerprint: self.fingerprint.clone(),
+            receivers: self.receivers.clone(),
+            state: AlertDisposition::Active,
+            silenced_by: self.silenced_by.clone(),
+            inhibited_by: self.inhibited_by.clone(),
+        }
+    }
+}
+
+#[test]
+fn recorded_mail_gets_its_known_verdicts_three_times_over() {
+    let timeline = MailTimeline::read();
+    let outcomes = timeline.outcomes(timeline.told());
+    let verdicts: Vec<(&str, Option<Reason>)> = outcomes.iter().map(|(what, it)| (*what, it.reason())).collect();
+    let known = [
+        ("inhibition", None),
+        ("inhibition of another", Some(Reason::NeverFired)),
+        ("silence", None),
+        ("no silence", Some(Reason::NotSuppressed)),
+        ("mute-time", None),
+        ("notification", None),
+        ("notification elsewhere", Some(Reason::WrongReceiver)),
+        ("no notification", Some(Reason::NotSuppressed)),
+        ("no notification of what is inhibited", None),
+        ("heartbeat", None),
+        ("heartbeat missed", None),
+        ("heartbeat missed too soon", Some(Reason::HeartbeatNotMissed)),
+        ("heartbeat that stops", Some(Reason::HeartbeatMissing)),
+        ("always", None),
+    ];
+    assert_eq!(verdicts, known, "{outcomes:#?}");
+    for _ in 0..2 {
+        assert_eq!(timeline.verdicts(timeline.told()), timeline.verdicts(timeline.told()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    /// In any order, so that each may come as late as the drill is long; polls up to three times.
+    #[test]
+    fn recorded_mail_in_any_order_and_polled_again_gives_byte_identical_verdicts(
+        seed in any::<u64>(),
+        again in prop::collection::vec(0_usize..3, 64),
+    ) {
+        let timeline = MailTimeline::read();
+        let straight = timeline.verdicts(timeline.told());
+        let mut random = seed | 1;
+        let mut told: Vec<(u64, Told)> = Vec::new();
+        for (index, one) in timeline.told().into_iter().enumerate() {
+            // a message is delivered once; an answer may be handed over again
+            let times = if matches!(one, Told::Message(_)) { 1 } else { 1 + again[index % again.len()] };
+            for _ in 0..times {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                told.push((random >> 16, one.clone()));
+            }
+        }
+        told.sort_by_key(|(place, _)| *place);
+        let shuffled = timeline.verdicts(told.into_iter().map(|(_, one)| one).collect());
+        prop_assert_eq!(straight, shuffled);
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::hold;
+use super::{Golden, hold};
 use crate::condition::Condition;
 use crate::expect::Objective;
 use crate::expect::objective::{Measured, judge};
@@ -38,23 +38,22 @@ fn judged(story: &str) -> Outcome {
 
 #[test]
 fn objectives() {
-    hold(
-        &[
-            ("all well", "oooooooooo", "passed"),
-            ("just below the latency", "ooooosoooo", "passed"),
-            ("at the latency", "ooooolooooo", "failed OBJECTIVE_MISSED"),
-            ("one error in eleven", "oooooooooof", "passed"),
-            ("one error in ten is not under 10 %", "ooooooooof", "failed OBJECTIVE_MISSED"),
-            ("all failed", "ffffffffff", "failed OBJECTIVE_MISSED"),
-            ("nine of ten sent", "oooooooood", "passed"),
-            ("eight of nine sent is not 90 %", "ooooooood", "inconclusive LOAD_NOT_ACHIEVED"),
-            ("too little sent, and that slow: nothing is decided", "lllldddddd", "inconclusive LOAD_NOT_ACHIEVED"),
-            ("nothing planned", "", "inconclusive LOAD_NOT_ACHIEVED"),
-            ("nothing sent", "dddddddddd", "inconclusive LOAD_NOT_ACHIEVED"),
-            ("nothing ended", "wwwwwwwwww", "inconclusive NO_DATA"),
-            ("the generator was the bottleneck", "llllllllll!", "inconclusive GENERATOR_SATURATED"),
-            ("errors are said before latency", "lffff", "failed OBJECTIVE_MISSED"),
-        ],
-        judged,
-    );
+    hold(OBJECTIVES, judged);
 }
+
+pub(super) const OBJECTIVES: &[Golden] = &[
+    ("all well", "oooooooooo", "passed"),
+    ("just below the latency", "ooooosoooo", "passed"),
+    ("at the latency", "ooooolooooo", "failed OBJECTIVE_MISSED"),
+    ("one error in eleven", "oooooooooof", "passed"),
+    ("one error in ten is not under 10 %", "ooooooooof", "failed OBJECTIVE_MISSED"),
+    ("all failed", "ffffffffff", "failed OBJECTIVE_MISSED"),
+    ("nine of ten sent", "oooooooood", "passed"),
+    ("eight of nine sent is not 90 %", "ooooooood", "inconclusive LOAD_NOT_ACHIEVED"),
+    ("too little sent, and that slow: nothing is decided", "lllldddddd", "inconclusive LOAD_NOT_ACHIEVED"),
+    ("nothing planned", "", "inconclusive LOAD_NOT_ACHIEVED"),
+    ("nothing sent", "dddddddddd", "inconclusive LOAD_NOT_ACHIEVED"),
+    ("nothing ended", "wwwwwwwwww", "inconclusive NO_DATA"),
+    ("the generator was the bottleneck", "llllllllll!", "inconclusive GENERATOR_SATURATED"),
+    ("errors are said before latency", "lffff", "failed OBJECTIVE_MISSED"),
+];

@@ -1,7 +1,7 @@
 //! Logs: at least three lines with a request id. `m` matches and has it, `x` matches and lacks it, `0` has an empty one, `t` is
 //! no JSON, `-` is a line of the stream that does not match.
 
-use super::{at, hold};
+use super::{Golden, at, hold};
 use crate::condition::Condition;
 use crate::expect::log::{Found, judge};
 use crate::expect::metric::Point;
@@ -34,60 +34,17 @@ fn judged(mode: Mode, count: &str, story: &str) -> Outcome {
 
 #[test]
 fn lines_that_must_be_there() {
-    hold(
-        &[
-            ("exactly enough", "--m-m-m--", "passed"),
-            ("one more", "mmmm", "passed"),
-            ("one too few", "--m-m----", "failed LOG_MISSING"),
-            ("none, and the stream flows", "---------", "failed LOG_MISSING"),
-            ("no line in the stream", "", "failed LOG_MISSING"),
-            ("enough, and one lacks the field", "mmmx", "failed LOG_FIELD"),
-            ("an empty field is none", "mm0", "failed LOG_FIELD"),
-            ("a line that is no JSON", "mmt", "failed LOG_FIELD"),
-            ("too few is said first", "mx", "failed LOG_MISSING"),
-            ("all lack it", "xxx", "failed LOG_FIELD"),
-            ("others in between do not matter", "m---m---------m", "passed"),
-        ],
-        |story| judged(Mode::Eventually, ">= 3", story),
-    );
+    hold(PRESENT, |story| judged(Mode::Eventually, ">= 3", story));
 }
 
 #[test]
 fn lines_that_are_counted_exactly() {
-    hold(
-        &[
-            ("exactly", "m-m", "passed"),
-            ("one too few", "--m", "failed LOG_MISSING"),
-            ("one too many", "mmm", "failed LOG_MISSING"),
-            ("none", "---", "failed LOG_MISSING"),
-            ("many too many", "mmmmmmmmmm", "failed LOG_MISSING"),
-            ("the right number, one without the field", "mx", "failed LOG_FIELD"),
-            ("the right number, one that is no JSON", "tm", "failed LOG_FIELD"),
-            ("the right number at the end", "------mm", "passed"),
-            ("the right number at the begin", "mm------", "passed"),
-            ("an empty stream", "", "failed LOG_MISSING"),
-        ],
-        |story| judged(Mode::Eventually, "== 2", story),
-    );
+    hold(COUNTED, |story| judged(Mode::Eventually, "== 2", story));
 }
 
 #[test]
 fn lines_that_must_not_be_there() {
-    hold(
-        &[
-            ("none, and the stream flows", "---------", "passed"),
-            ("one line flows", "-", "passed"),
-            ("nothing flows, so nothing is proved", "", "inconclusive NO_COVERAGE"),
-            ("one", "----m----", "failed WRONG_VALUE"),
-            ("the first", "m--------", "failed WRONG_VALUE"),
-            ("the last", "--------m", "failed WRONG_VALUE"),
-            ("all", "mmm", "failed WRONG_VALUE"),
-            ("one without the field matches too", "----x----", "failed WRONG_VALUE"),
-            ("one that is no JSON matches too", "----t----", "failed WRONG_VALUE"),
-            ("one with an empty field matches too", "----0----", "failed WRONG_VALUE"),
-        ],
-        |story| judged(Mode::Never, ">= 1", story),
-    );
+    hold(ABSENT, |story| judged(Mode::Never, ">= 1", story));
 }
 
 /// A digit is a value of a metric query, `.` a step without one.
@@ -108,19 +65,60 @@ fn valued(mode: Mode, story: &str) -> Outcome {
 
 #[test]
 fn values_of_log_queries() {
-    hold(
-        &[
-            ("once above", "0060", "passed"),
-            ("at the first step", "6000", "passed"),
-            ("at the last step", "0006", "passed"),
-            ("equal is not above", "0050", "failed WRONG_VALUE"),
-            ("never", "0000", "failed WRONG_VALUE"),
-            ("no series", "....", "inconclusive NO_DATA"),
-            ("no answer", "", "inconclusive NO_DATA"),
-            ("born above", "...6", "passed"),
-            ("born below", "...4", "failed WRONG_VALUE"),
-            ("one below, one above", "46", "passed"),
-        ],
-        |story| valued(Mode::Eventually, story),
-    );
+    hold(VALUES, |story| valued(Mode::Eventually, story));
 }
+
+const PRESENT: &[Golden] = &[
+    ("exactly enough", "--m-m-m--", "passed"),
+    ("one more", "mmmm", "passed"),
+    ("one too few", "--m-m----", "failed LOG_MISSING"),
+    ("none, and the stream flows", "---------", "failed LOG_MISSING"),
+    ("no line in the stream", "", "failed LOG_MISSING"),
+    ("enough, and one lacks the field", "mmmx", "failed LOG_FIELD"),
+    ("an empty field is none", "mm0", "failed LOG_FIELD"),
+    ("a line that is no JSON", "mmt", "failed LOG_FIELD"),
+    ("too few is said first", "mx", "failed LOG_MISSING"),
+    ("all lack it", "xxx", "failed LOG_FIELD"),
+    ("others in between do not matter", "m---m---------m", "passed"),
+];
+
+const COUNTED: &[Golden] = &[
+    ("exactly", "m-m", "passed"),
+    ("one too few", "--m", "failed LOG_MISSING"),
+    ("one too many", "mmm", "failed LOG_MISSING"),
+    ("none", "---", "failed LOG_MISSING"),
+    ("many too many", "mmmmmmmmmm", "failed LOG_MISSING"),
+    ("the right number, one without the field", "mx", "failed LOG_FIELD"),
+    ("the right number, one that is no JSON", "tm", "failed LOG_FIELD"),
+    ("the right number at the end", "------mm", "passed"),
+    ("the right number at the begin", "mm------", "passed"),
+    ("an empty stream", "", "failed LOG_MISSING"),
+];
+
+const ABSENT: &[Golden] = &[
+    ("none, and the stream flows", "---------", "passed"),
+    ("one line flows", "-", "passed"),
+    ("nothing flows, so nothing is proved", "", "inconclusive NO_COVERAGE"),
+    ("one", "----m----", "failed WRONG_VALUE"),
+    ("the first", "m--------", "failed WRONG_VALUE"),
+    ("the last", "--------m", "failed WRONG_VALUE"),
+    ("all", "mmm", "failed WRONG_VALUE"),
+    ("one without the field matches too", "----x----", "failed WRONG_VALUE"),
+    ("one that is no JSON matches too", "----t----", "failed WRONG_VALUE"),
+    ("one with an empty field matches too", "----0----", "failed WRONG_VALUE"),
+];
+
+const VALUES: &[Golden] = &[
+    ("once above", "0060", "passed"),
+    ("at the first step", "6000", "passed"),
+    ("at the last step", "0006", "passed"),
+    ("equal is not above", "0050", "failed WRONG_VALUE"),
+    ("never", "0000", "failed WRONG_VALUE"),
+    ("no series", "....", "inconclusive NO_DATA"),
+    ("no answer", "", "inconclusive NO_DATA"),
+    ("born above", "...6", "passed"),
+    ("born below", "...4", "failed WRONG_VALUE"),
+    ("one below, one above", "46", "passed"),
+];
+
+pub(super) const SETS: [&[Golden]; 4] = [PRESENT, COUNTED, ABSENT, VALUES];

@@ -203,7 +203,7 @@ fn lost_scrapes(count: usize, took: f64, up: f64) -> Seen {
 }
 
 #[test]
-fn scrapes_that_took_their_whole_timeout_are_named_s12() {
+fn scrapes_that_took_their_whole_timeout_are_named_s12_t17() {
     let spec = Series { kind: Some("counter"), ..spec("http_requests_total") };
     let outcome = judge(&spec, WINDOW, &slow_scrapes(1.0, 0.0), TIME);
     assert_eq!(outcome.reason(), Some(Reason::ScrapeTimeout));
@@ -212,7 +212,7 @@ fn scrapes_that_took_their_whole_timeout_are_named_s12() {
 }
 
 #[test]
-fn a_slow_scrape_that_worked_and_a_quick_one_that_failed_are_no_timeout_s12() {
+fn a_slow_scrape_that_worked_and_a_quick_one_that_failed_are_no_timeout_s12_t17() {
     let spec = Series { kind: Some("counter"), ..spec("http_requests_total") };
     assert_eq!(reason(&spec, &slow_scrapes(0.99, 1.0)), None);
     assert_eq!(reason(&spec, &slow_scrapes(0.01, 0.0)), None);
@@ -294,4 +294,17 @@ fn a_hole_in_the_scrapes_leaves_it_open() {
     assert!(matches!(judge(&spec, WINDOW, &seen, TIME), Outcome::Inconclusive(Reason::NoCoverage, _)));
     seen.coverage = Coverage::new(Duration::from_secs(1), (100..=130).filter(|s| *s != 116).map(at).collect());
     assert_eq!(reason(&spec, &seen), None, "one lost scrape is no hole");
+}
+
+#[test]
+fn a_label_that_prometheus_renamed_on_the_way_is_missing_whatever_the_target_serves_t18() {
+    let spec = Series { labels: ["job".to_owned()].into(), ..spec("http_requests_total") };
+    let kept = series("__name__=http_requests_total,job=inventory", 100, 0.0, 1.0);
+    let renamed = series("__name__=http_requests_total,exported_job=inventory", 100, 0.0, 1.0);
+    let with = |series: prometheus::Series| Seen {
+        served: vec![served(&GOOD.replace("route=\"/a\"", "job=\"inventory\""))],
+        ..seen(vec![series])
+    };
+    assert_eq!(reason(&spec, &with(kept)), None);
+    assert_eq!(reason(&spec, &with(renamed)), Some(Reason::LabelMissing));
 }

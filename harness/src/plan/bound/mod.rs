@@ -3,6 +3,7 @@
 //! `lint` (promises tighter than the ceiling), the judge and the report. Formulas: `docs/design/bounds.md`.
 
 mod lag;
+mod log;
 mod term;
 
 use std::collections::BTreeMap;
@@ -185,8 +186,9 @@ pub fn bounds_by(
     labels: &BTreeMap<String, String>,
     conditions: impl Fn(&Rule) -> Conditions,
 ) -> Vec<AlertBound> {
-    let rules = config.prometheus.alerts_named(alert).into_iter().filter(|(_, rule)| agrees(rule, labels));
-    rules.map(|(group, rule)| bound(config, group, rule, labels, conditions(rule))).collect()
+    let rules = config.prometheus.alerts_named(alert).into_iter().filter(|(_, rule)| agrees(&rule.labels, labels));
+    let of_metrics = rules.map(|(group, rule)| bound(config, group, rule, labels, conditions(rule)));
+    of_metrics.chain(log::bounds(config, alert, labels)).collect()
 }
 
 /// The longest history any alert reads: so long after the start must a baseline wait.
@@ -223,10 +225,9 @@ fn history(config: &PrometheusConfig, expr: &promql_parser::parser::Expr, depth:
     reads.max().unwrap_or_default()
 }
 
-fn agrees(rule: &Rule, labels: &BTreeMap<String, String>) -> bool {
-    rule.labels
-        .iter()
-        .all(|(name, value)| value.contains("{{") || labels.get(name).is_none_or(|wanted| wanted == value))
+/// Whether the labels a rule adds do not contradict `labels`.
+fn agrees(own: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    own.iter().all(|(name, value)| value.contains("{{") || labels.get(name).is_none_or(|wanted| wanted == value))
 }
 
 fn bound(
@@ -249,20 +250,14 @@ fn bound(
     }
     let resolved_terms = resolving(&lag, rule, evaluation);
     let (firing, resolved) = (sum(&firing_terms), sum(&resolved_terms));
-    let routed = routed_labels(prometheus, rule, labels);
-    let routes = config.alertmanager.iter().flat_map(|manager| {
-        manager.route(&routed).into_iter().map(|route| RouteBound {
-            group: route.group_labels(&routed),
-            ..route_bound(manager, &route, conditions, firing, resolved)
-        })
-    });
+    let routed = routed_labels(prometheus.external_labels.clone(), rule.name(), &rule.labels, labels);
     AlertBound {
         alert: rule.name().to_owned(),
         labels: rule.labels.clone(),
         pending,
         firing,
         resolved,
-        routes: routes.collect(),
+        routes: routes(config, &routed, conditions, firing, resolved),
         firing_terms,
         resolved_terms,
         window: window(prometheus, rule),
@@ -309,20 +304,37 @@ fn ticks(duration: Duration, evaluation: Duration) -> Duration {
 
 /// The labels an alert has when it reaches Alertmanager, as far as they are known.
 fn routed_labels(
-    prometheus: &PrometheusConfig,
-    rule: &Rule,
+    external: BTreeMap<String, String>,
+    alert: &str,
+    own: &BTreeMap<String, String>,
     labels: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let mut routed = prometheus.external_labels.clone();
+    let mut routed = external;
     routed.extend(labels.clone());
-    routed.extend(
-        rule.labels
-            .iter()
-            .filter(|(_, value)| !value.contains("{{"))
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    routed.insert("alertname".to_owned(), rule.name().to_owned());
+    let plain = own.iter().filter(|(_, value)| !value.contains("{{"));
+    routed.extend(plain.map(|(name, value)| (name.clone(), value.clone())));
+    routed.insert("alertname".to_owned(), alert.to_owned());
     routed
+}
+
+/// The routes that an alert with these labels takes.
+fn routes(
+    config: &ConfigSet,
+    routed: &BTreeMap<String, String>,
+    conditions: Conditions,
+    firing: Interval,
+    resolved: Interval,
+) -> Vec<RouteBound> {
+    let through = |manager: &AlertmanagerConfig| -> Vec<RouteBound> {
+        let taken = manager.route(routed).into_iter();
+        taken
+            .map(|route| RouteBound {
+                group: route.group_labels(routed),
+                ..route_bound(manager, &route, conditions, firing, resolved)
+            })
+            .collect()
+    };
+    config.alertmanager.iter().flat_map(through).collect()
 }
 
 fn route_bound(

@@ -102,7 +102,7 @@ fn bounds_are_no_wider_than_scrape_evaluation_group_and_transport() {
 }
 
 #[test]
-fn production_times_match_the_formula() {
+fn production_times_match_the_formula_and_an_end_waits_for_the_next_tick_t35() {
     let setup = Setup { scrape: "15s", window: "5m", hold: "5m", wait: "30s", interval: "5m" };
     let (first, again) = (one(&setup, "rate(e[W]) > 0.1", FAST), one(&setup, "rate(e[W]) > 0.1", AGAIN));
     let ends = |interval: Interval| (seconds(interval.floor), seconds(interval.ceiling));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use logstore::logql::{self, Metric, MetricKind, Query};
+use logstore::logql::{self, Metric, MetricKind, Query, RangeAggregation, RangeOperator};
 
 use super::duration::{self, Rounding, Scale};
 use super::promql::Replacement;
@@ -68,18 +68,32 @@ pub fn windows(text: &str) -> Result<Vec<(Duration, i64)>, String> {
 }
 
 fn collect(metric: &Metric, found: &mut Vec<(Duration, i64)>) {
+    each_range(metric, &mut |range| found.push((Duration::from_nanos(range.range.unsigned_abs()), range.offset)));
+}
+
+fn each_range(metric: &Metric, visit: &mut impl FnMut(&RangeAggregation)) {
     match &metric.kind {
-        MetricKind::Range(range) => {
-            found.push((Duration::from_nanos(range.range.unsigned_abs()), range.offset));
-        }
-        MetricKind::Vector(vector) => collect(&vector.inner, found),
+        MetricKind::Range(range) => visit(range),
+        MetricKind::Vector(vector) => each_range(&vector.inner, visit),
         MetricKind::Binary(binary) => {
-            collect(&binary.left, found);
-            collect(&binary.right, found);
+            each_range(&binary.left, visit);
+            each_range(&binary.right, visit);
         }
-        MetricKind::LabelReplace { inner, .. } => collect(inner, found),
+        MetricKind::LabelReplace { inner, .. } => each_range(inner, visit),
         MetricKind::Literal(_) | MetricKind::VectorLiteral(_) => {}
     }
+}
+
+/// Whether a metric query is true because there are no lines: all it reads is `absent_over_time`.
+#[must_use]
+pub fn waits_for_silence(text: &str) -> bool {
+    let Ok(Query::Metric(metric)) = logql::parse(text) else { return false };
+    let (mut all, mut silent) = (0, 0);
+    each_range(&metric, &mut |range| {
+        all += 1;
+        silent += usize::from(range.operator == RangeOperator::Absent);
+    });
+    all > 0 && all == silent
 }
 
 fn quoted(rest: &str) -> usize {
@@ -175,6 +189,14 @@ mod tests {
         assert_eq!(seconds(&scale(text, Scale::new(60.0).unwrap())), Ok(vec![(5.0, 60.0), (1.5, 0.0)]));
         assert!(windows(r#"{a="b"}"#).unwrap_err().contains("lines"));
         assert!(windows("rate(").is_err());
+    }
+
+    #[test]
+    fn only_a_query_that_asks_for_nothing_else_waits_for_silence() {
+        assert!(waits_for_silence(r#"absent_over_time({a="b"}[10m])"#));
+        assert!(waits_for_silence(r#"sum(absent_over_time({a="b"}[10m])) > 0"#));
+        assert!(!waits_for_silence(r#"absent_over_time({a="b"}[10m]) or rate({a="b"}[1m]) < 1"#));
+        assert!(!waits_for_silence(r#"rate({a="b"}[1m]) < 1"#));
     }
 
     #[test]

@@ -50,6 +50,10 @@ pub struct LogAlert {
     pub expr: String,
     /// The longest window the expression reads.
     pub window: Duration,
+    /// How far back in all: the longest window with its offset.
+    pub reach: Duration,
+    /// What makes the expression true.
+    pub waits: Waits,
     /// How long it must be true before it fires; zero when absent.
     pub hold: Duration,
     /// How long it goes on firing afterwards; zero when absent.
@@ -58,6 +62,15 @@ pub struct LogAlert {
     pub labels: BTreeMap<String, String>,
     /// Where the rule stands.
     pub location: Location,
+}
+
+/// What makes an expression on log lines true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// The lines of its windows.
+    ForLines,
+    /// That there are none.
+    ForSilence,
 }
 
 impl RulerConfig {
@@ -112,7 +125,7 @@ pub(super) fn folder(file: &SourceFile) -> Option<PathBuf> {
 ///
 /// # Errors
 /// When a file does not say what it must.
-pub(super) fn parse(file: SourceFile, rule_files: Vec<SourceFile>) -> Result<RulerConfig, ConfigError> {
+pub(in crate::plan) fn parse(file: SourceFile, rule_files: Vec<SourceFile>) -> Result<RulerConfig, ConfigError> {
     let own = section(&file).map(|ruler| file.duration_of(ruler, "evaluation_interval")).transpose()?.flatten();
     let mut groups = Vec::new();
     for rules in &rule_files {
@@ -140,9 +153,13 @@ fn alert(file: &SourceFile, node: &Node) -> Result<LogAlert, ConfigError> {
     let Some(expr_node) = node.get("expr") else { return Err(file.error(node, "a rule needs an `expr`")) };
     let expr = file.text_of(node, "expr")?.unwrap_or_default();
     let windows = logql::windows(&expr).map_err(|error| file.error(expr_node, error))?;
+    let reach =
+        |(window, offset): &(Duration, i64)| *window + Duration::from_nanos(u64::try_from(*offset).unwrap_or(0));
     Ok(LogAlert {
         name: file.text_of(node, "alert")?.unwrap_or_default(),
+        reach: windows.iter().map(reach).max().unwrap_or_default(),
         window: windows.into_iter().map(|(window, _)| window).max().unwrap_or_default(),
+        waits: if logql::waits_for_silence(&expr) { Waits::ForSilence } else { Waits::ForLines },
         expr,
         hold: file.duration_of(node, "for")?.unwrap_or_default(),
         keep_firing: file.duration_of(node, "keep_firing_for")?.unwrap_or_default(),

@@ -200,6 +200,13 @@ impl AlertHistory {
         changes
     }
 
+    /// Every evaluation of a rule that was seen to have failed, with Prometheus's error text: what the rule says then is what
+    /// it said before (T24).
+    #[must_use]
+    pub fn failures(&self, rule: &RuleKey) -> Vec<(Stamp, String)> {
+        self.timelines.get(rule).map_or_else(Vec::new, Timeline::failures)
+    }
+
     /// When polls showed that a rule had lost its evaluations: Prometheus restarted, or its rules were replaced (T28). A
     /// restart that is over before the next poll shows only in
     /// [`RuntimeInfo::started`](super::prometheus::RuntimeInfo::started); compare both.

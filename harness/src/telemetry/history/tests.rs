@@ -155,7 +155,7 @@ fn golden_histories_are_exact_at_every_boundary() {
 }
 
 #[test]
-fn changes_lie_on_the_evaluation_grid_not_at_the_poll() {
+fn changes_lie_on_the_evaluation_grid_not_at_the_poll_t11() {
     let changes = history_of("..xxxx.", 2).changes();
     let times: Vec<Stamp> = changes.iter().map(|change| change.evaluated).collect();
     assert_eq!(times, [tick(2), tick(4), tick(6)]);
@@ -235,6 +235,9 @@ fn a_rule_that_errors_is_unhealthy_and_its_frozen_alerts_are_no_change_t24() {
     let health = history.health_changes();
     assert_eq!((health.len(), health[0].health, health[0].error.as_str()), (1, Health::Error, "many-to-many"));
     assert_eq!(history.coverage(&key(), tick(0), poll_after(8, 500)).unwrap().failed, 4);
+    let failures = history.failures(&key());
+    assert_eq!(failures.len(), 4, "every evaluation, not the first alone: {failures:?}");
+    assert!(failures.iter().all(|(_, error)| error == "many-to-many"));
 }
 
 #[test]

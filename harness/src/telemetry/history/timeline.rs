@@ -156,6 +156,12 @@ impl Timeline {
         self.pairs().filter(changed).map(change).collect()
     }
 
+    /// Evaluations that failed, with Prometheus's error text.
+    pub(super) fn failures(&self) -> Vec<(Stamp, String)> {
+        let failed = self.evaluations.iter().filter(|(_, seen)| seen.health == Health::Error);
+        failed.map(|(at, seen)| (*at, seen.error.clone())).collect()
+    }
+
     /// Polls that found the rule unevaluated although it had been evaluated before.
     pub(super) fn restarts(&self) -> Vec<Stamp> {
         let Some((first, _)) = self.evaluations.first_key_value() else { return Vec::new() };
