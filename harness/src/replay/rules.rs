@@ -297,7 +297,11 @@ fn known_grids(recording: &Recording) -> Result<Vec<Grid>, Problem> {
         }
     }
     let empty = BTreeSet::new();
-    let kinds = |group: &Evaluated| makes.get(&(group.file.clone(), group.group.clone())).unwrap_or(&empty);
+    let kinds = |group: &Evaluated| {
+        let named = makes.iter().filter(|((_, name), _)| *name == group.group);
+        let nearest = named.map(|((file, _), kinds)| (shared_end(file, &group.file), kinds));
+        nearest.filter(|(shared, _)| *shared > 0).max_by_key(|(shared, _)| *shared).map_or(&empty, |(_, kinds)| kinds)
+    };
     let sole = |kind: &RuleKind| makes.values().filter(|kinds| kinds.contains(kind)).count() == 1;
     let writers: Vec<Writer<'_>> = recording
         .header
@@ -311,6 +315,12 @@ fn known_grids(recording: &Recording) -> Result<Vec<Grid>, Problem> {
         })
         .collect();
     Ok(grids(&recording.header, &writers))
+}
+
+/// How many of their last parts two paths have in common: in a container a rule file has another folder than the file that was
+/// rendered for it.
+fn shared_end(one: &str, other: &str) -> usize {
+    one.rsplit('/').zip(other.rsplit('/')).take_while(|(one, other)| one == other).count()
 }
 
 /// Prometheus's own count of a group's missed evaluations.
@@ -399,7 +409,8 @@ fn reaches(plan: &Plan, reads: &BTreeSet<String>, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::recording::{Extent, FORMAT};
+    use crate::telemetry::prometheus::RawSample;
+    use crate::telemetry::recording::{Extent, FORMAT, RuleFile};
 
     fn recording(scale: f64) -> Recording {
         let group = |group: &str| Evaluated {
@@ -480,5 +491,29 @@ mod tests {
 ",
         );
         assert_eq!(circle.unfit.len(), 3, "{:?}", circle.unfit);
+    }
+
+    #[test]
+    fn a_group_of_a_container_knows_its_rules_by_the_end_of_their_path() {
+        let mut recording = recording(60.0);
+        let text = |file: &str, alert: &str| RuleFile {
+            file: file.into(),
+            path: file.into(),
+            written: format!("groups:\n- {{name: a, rules: [{{alert: {alert}, expr: 'vector(1)'}}]}}\n"),
+        };
+        recording.header.rules = vec![text("prometheus/rules/one.yml", "One"), text("prometheus/rules/two.yml", "Two")];
+        recording.header.groups.truncate(1);
+        recording.header.groups[0].file = "/config/rules/two.yml".into();
+        let alerts = |alert: &str, at| RawSeries {
+            labels: [("__name__", "ALERTS"), ("alertname", alert)]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+            samples: vec![RawSample { at, bits: 0 }],
+        };
+        recording.series = vec![alerts("One", 1_001_033), alerts("Two", 1_001_044)];
+        let grids = known_grids(&recording).unwrap();
+        assert_eq!(grids[0].first.rem_euclid(250), 44, "the grid of what it wrote itself");
+        recording.header.groups[0].file = "/config/rules/other.yml".into();
+        assert_eq!(known_grids(&recording).unwrap()[0].first.rem_euclid(250), 0, "by the clock");
     }
 }
