@@ -10,9 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::distribution::Distribution;
+use super::flow::Flow;
 use super::handle::start;
 use super::ledger::{ErrorClass, Status};
-use super::recorder::Flow;
 use super::spec::{Arrivals, Checks, Model, Protocol, RequestTemplate, Spec, SpecError, Stage};
 use super::summary::{Second, Summary, Window};
 use super::target::{Reach, Target, TargetError};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::distribution::{Distribution, Precision};
+use super::flow::Flow;
 use super::ledger::{Class, ErrorClass, Ledger};
-use super::recorder::{Flow, Slot, Timing, Totals};
+use super::recorder::{Slot, Timing, Totals};
 use super::watch::Saturation;
 use crate::clock::Stamp;
 
