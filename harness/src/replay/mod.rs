@@ -12,6 +12,7 @@
 pub mod arrival;
 pub mod compare;
 pub mod export;
+mod fit;
 pub mod grid;
 pub mod lane;
 pub mod live;

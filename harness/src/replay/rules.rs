@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::fit::leave_out;
 use super::grid::{Grid, Writer, grids};
 use super::server::ServerError;
 use super::state::Timing;
@@ -358,52 +359,6 @@ fn grid_of(header: &Header, grids: &[Grid], file: &str, group: &RuleGroup) -> Op
     let named = || known().find(|(it, _)| it.group == group.name);
     let any = || known().find(|(_, grid)| interval(grid));
     own.or_else(named).filter(|(_, grid)| interval(grid)).or_else(any).map(|(_, grid)| grid.clone())
-}
-
-/// Leaves out what a replay would get wrong: rules that read what is recorded after them in their own group (they see the
-/// series as the evaluation before left it), and those that read in a circle.
-fn leave_out(plan: &mut Plan) {
-    loop {
-        let wrong = plan.rules.iter().enumerate().find_map(|(index, rule)| {
-            let why = unfit(plan, index, rule)?;
-            Some((index, why))
-        });
-        let Some((index, why)) = wrong else { return };
-        let rule = plan.rules.remove(index);
-        let group = plan.groups[rule.group].name.clone();
-        plan.unfit.push(Unfit { name: rule.name, group, why });
-    }
-}
-
-fn unfit(plan: &Plan, index: usize, rule: &ReplayRule) -> Option<String> {
-    let left_out = plan.unfit.iter().find(|unfit| rule.reads.contains(&unfit.name));
-    if let Some(left_out) = left_out {
-        return Some(format!("it reads `{}`, which is not replayed", left_out.name));
-    }
-    let later =
-        plan.rules.iter().enumerate().skip(index).find(|(_, other)| {
-            other.kind == Kind::Record && other.group == rule.group && rule.reads.contains(&other.name)
-        });
-    if let Some((_, later)) = later {
-        return Some(format!("it reads `{}`, which is recorded after it in its own group", later.name));
-    }
-    (rule.kind == Kind::Record && reaches(plan, &rule.reads, &rule.name))
-        .then(|| "it reads in a circle what is made of it".to_owned())
-}
-
-/// Whether a series is read, directly or through recorded ones.
-fn reaches(plan: &Plan, reads: &BTreeSet<String>, wanted: &str) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open: Vec<&String> = reads.iter().collect();
-    while let Some(name) = open.pop() {
-        if name == wanted {
-            return true;
-        }
-        if seen.insert(name) {
-            open.extend(plan.rules.iter().filter(|rule| rule.name == *name).flat_map(|rule| &rule.reads));
-        }
-    }
-    false
 }
 
 #[cfg(test)]
