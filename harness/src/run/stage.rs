@@ -184,12 +184,7 @@ pub struct Lit {
 ///
 /// # Errors
 /// The component or the gate that failed.
-pub async fn light(
-    built: &Unlit,
-    plan: &Plan,
-    sink: &Sink,
-    turn: Option<OwnedSemaphorePermit>,
-) -> Result<Lit, Broken> {
+pub async fn light(built: &Unlit, plan: &Plan, sink: &Sink, turn: Option<OwnedSemaphorePermit>) -> Result<Lit, Broken> {
     built.running.start_all().await.map_err(|error| Broken::start(&error))?;
     drop(turn);
     let allocation = built.running.allocation();
